@@ -1,0 +1,62 @@
+"""A data set in memory: the DICOM JSON Model (PS3.18 F) as plain dicts.
+
+`Attributes` maps 8 upper-case hex digits to `{"vr": ..., "Value"|"InlineBinary"|"BulkDataURI": ...}`, ascending.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Attribute = dict[str, Any]
+Attributes = dict[str, Attribute]
+
+INSTANCE_URL: Final = b"\x01"
+"""Stands in stored JSON text where the absolute URL of the instance goes (inside BulkDataURI). A raw control
+character cannot occur in JSON text (RFC 8259 7), so replacing it is safe whatever the data are."""
+
+BINARY_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+"""VRs that are InlineBinary or BulkDataURI, never Value (PS3.18 F.2.3)."""
+
+BULK_VRS: Final = frozenset(
+    [
+        "DS",
+        "FL",
+        "FD",
+        "IS",
+        "LT",
+        "OB",
+        "OD",
+        "OF",
+        "OL",
+        "OV",
+        "OW",
+        "SL",
+        "SS",
+        "ST",
+        "SV",
+        "UC",
+        "UL",
+        "UN",
+        "US",
+        "UT",
+        "UV",
+    ]
+)
+"""VRs that may become a BulkDataURI (PS3.18 F.2.2)."""
+
+PIXEL_DATA: Final = ("7FE00010", "7FE00008", "7FE00009")
+"""Pixel Data, Float Pixel Data, Double Float Pixel Data (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
+
+
+def first_value(attributes: Attributes, tag: str) -> Any:
+    """The first value of an attribute, or None when it is absent or empty."""
+    values = attributes.get(tag, {}).get("Value")
+    return values[0] if values else None
+
+
+def first_text(attributes: Attributes, tag: str) -> str:
+    """The first value as text (of a person name the alphabetic group), or an empty text."""
+    value = first_value(attributes, tag)
+    if isinstance(value, dict):
+        value = value.get("Alphabetic")
+    return "" if value is None else str(value)

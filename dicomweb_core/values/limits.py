@@ -1,0 +1,84 @@
+"""Every ceiling of the server, each with its unit. A ceiling is checked before the allocation it guards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Ceilings. What passes one gets a typed error that names it; nothing is cut silently."""
+
+    # -- requests --
+    uri_bytes: int = 65_536
+    """Path and query together."""
+    accept_bytes: int = 16_384
+    """The Accept header or parameter; what is longer is refused (400)."""
+    request_bytes: int = 1 << 42
+    """The payload of one request (4 TiB: storage is the real limit)."""
+
+    # -- multipart/related (PS3.18 8.6.1.2) --
+    multipart_parts: int = 100_000
+    """Parts in one request."""
+    multipart_header_bytes: int = 16_384
+    """All headers of one part."""
+    multipart_headers: int = 64
+    """Header fields of one part."""
+    multipart_preamble_bytes: int = 65_536
+    """Bytes before the first boundary, and after the last."""
+
+    # -- Part 10 --
+    instance_bytes: int = 1 << 40
+    """One Part 10 file, as sent."""
+    inflated_bytes: int = 1 << 30
+    """One deflated data set (PS3.5 A.5), inflated."""
+    sequence_depth: int = 64
+    """Sequences nested in one another. Also keeps the JSON below the nesting that readers take."""
+    elements: int = 1_000_000
+    """Data elements and items of one data set, at all depths."""
+    value_bytes: int = 16 << 20
+    """One value that has to be kept in the metadata because its VR allows no BulkDataURI."""
+    metadata_bytes: int = 128 << 20
+    """The DICOM JSON text of one instance."""
+    fragments: int = 4_000_000
+    """Fragments of one encapsulated element."""
+    frames: int = 4_000_000
+    """Frames of one instance."""
+
+    # -- metadata: what is inline (PS3.18 F.2.6, F.2.7) --
+    inline_binary_bytes: int = 1_024
+    """OB, OW and UN values up to this size are InlineBinary, larger ones a BulkDataURI."""
+    inline_numbers_bytes: int = 65_536
+    """OD, OF, OL and OV up to this size are InlineBinary: point coordinates and contours of annotations."""
+    inline_icc_profile_bytes: int = 1 << 20
+    """ICC Profile (0028,2000): clients that do not follow a BulkDataURI lose the colours."""
+    inline_text_bytes: int = 1 << 20
+    """Values of the other VRs that allow a BulkDataURI (PS3.18 F.2.2), up to this size are in the JSON."""
+
+    # -- search --
+    search_results: int = 10_000
+    """Results of one answer; the rest is announced by a Warning (PS3.18 8.3.4.4)."""
+    search_bytes: int = 16 << 20
+    """JSON text of one answer; the page ends at the result that passes it."""
+    search_keys: int = 256
+    """Match keys of one query."""
+    search_key_bytes: int = 4_096
+    """The value of one match key."""
+    search_include_fields: int = 4_096
+    """`includefield` attributes of one query."""
+    search_path_depth: int = 16
+    """Tags in one dotted attribute path."""
+
+    # -- retrieve --
+    frame_list: int = 10_000
+    """Frame numbers in one request."""
+    chunk_bytes: int = 1 << 20
+    """What is read from storage or sent at once."""
+
+    # -- store --
+    pending_record_bytes: int = 16 << 20
+    """Records of a store request held before they are committed together; then a further commit begins."""
+    pending_instances: int = 1_000
+    """The same by number: each pending instance holds a file descriptor or its bytes."""
+    pending_blob_bytes: int = 16 << 20
+    """The same by bytes of small instances that wait in memory."""

@@ -1,0 +1,112 @@
+"""Requests and responses as plain values; bodies are iterators of bytes that somebody closes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+Buffer = bytes | bytearray | memoryview
+"""Bytes lent until the next read or close of whatever gave them."""
+
+HeaderList = tuple[tuple[str, str], ...]
+
+
+class Readable(Protocol):
+    """What a request body is read from, like a WSGI input stream."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; b"" at the end."""
+
+
+class EmptyReadable:
+    """A request body of nothing."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """b"", always."""
+        return b""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, without the HTTP.
+
+    `path` is percent-decoded UTF-8 below the service root and begins with a slash; `query` is the raw query string.
+    `base_url` is the absolute URL of the service root, without a slash at the end: what URLs in answers begin with.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: HeaderList = ()
+    body: Readable = field(default_factory=EmptyReadable)
+    base_url: str = "http://localhost"
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, several joined by a comma (RFC 9110 5.3); None when absent. Any case of `name`."""
+        wanted = name.lower()
+        values = [value for key, value in self.headers if key.lower() == wanted]
+        return ", ".join(values) if values else None
+
+
+class Body:
+    """The payload of a response: chunks of bytes, a length if it is known, and something to close.
+
+    Iterate at most once. `close` is idempotent, and whoever received the Response calls it, also if it was never
+    iterated. An exception out of the iteration means that the payload is incomplete and the connection must be cut.
+    """
+
+    __slots__ = ("_chunks", "_close", "length")
+
+    def __init__(
+        self,
+        chunks: Iterable[bytes] = (),
+        *,
+        length: int | None = None,
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        self._chunks = chunks
+        self.length = length
+        self._close = close
+
+    @classmethod
+    def of(cls, data: bytes) -> Body:
+        """A body of bytes in memory."""
+        return cls((data,) if data else (), length=len(data))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    def read(self) -> bytes:
+        """All of it, closed afterwards."""
+        try:
+            return b"".join(self._chunks)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Frees what the body holds."""
+        close, self._close = self._close, None
+        generator_close = getattr(self._chunks, "close", None)
+        if generator_close is not None:
+            generator_close()
+        if close is not None:
+            close()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP response. Content-Length is not among the headers: `body.length` says it."""
+
+    status: int
+    headers: HeaderList = ()
+    body: Body = field(default_factory=lambda: Body.of(b""))
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, several joined by a comma; None when absent. Any case of `name`."""
+        wanted = name.lower()
+        values = [value for key, value in self.headers if key.lower() == wanted]
+        return ", ".join(values) if values else None
+
+
+EMPTY: Final = EmptyReadable()
