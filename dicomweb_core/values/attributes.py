@@ -17,31 +17,7 @@ character cannot occur in JSON text (RFC 8259 7), so replacing it is safe whatev
 BINARY_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 """VRs that are InlineBinary or BulkDataURI, never Value (PS3.18 F.2.3)."""
 
-BULK_VRS: Final = frozenset(
-    [
-        "DS",
-        "FL",
-        "FD",
-        "IS",
-        "LT",
-        "OB",
-        "OD",
-        "OF",
-        "OL",
-        "OV",
-        "OW",
-        "SL",
-        "SS",
-        "ST",
-        "SV",
-        "UC",
-        "UL",
-        "UN",
-        "US",
-        "UT",
-        "UV",
-    ]
-)
+BULK_VRS: Final = BINARY_VRS | {"DS", "FL", "FD", "IS", "LT", "SL", "SS", "ST", "SV", "UC", "UL", "US", "UT", "UV"}
 """VRs that may become a BulkDataURI (PS3.18 F.2.2)."""
 
 PIXEL_DATA: Final = ("7FE00010", "7FE00008", "7FE00009")
