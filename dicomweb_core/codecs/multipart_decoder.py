@@ -21,8 +21,9 @@ from dicomweb_core.values.messages import Buffer, HeaderList
 _MAX_BOUNDARY: Final = 70
 # RFC 2046 allows fewer characters, but nothing depends on that; never a line end, and no space as the last.
 _BOUNDARY: Final = re.compile(r"[\x20-\x7e]*[\x21-\x7e]")
-# What makes a boundary of `--boundary`: the closing dashes, blanks, a line end.
-_DELIMITER_END: Final = re.compile(rb"(--)?[ \t]{0,256}(\r?\n)?")
+# What makes a boundary of `--boundary`: the closing dashes, blanks, a line end; and that without its last bytes.
+_DELIMITER_END: Final = rb"(--)?[ \t]{0,256}\r?\n"
+_BEGUN_DELIMITER_END: Final = re.compile(rb"-|(--)?[ \t]{0,256}\r?")
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 # Codings of a part would have to be undone; PS3.18 Table 8.6.1-1 allows none.
 _PLAIN: Final = {
@@ -77,12 +78,9 @@ class _State(Enum):
 
 
 class _Delimiter(Enum):
-    """What follows the text of a boundary at the begin of a line."""
+    """A boundary: whether another part follows (RFC 2046 5.1.1)."""
 
     NONE = auto()
-    """Something else: the text is content."""
-    UNKNOWN = auto()
-    """The chunk ends too early to tell."""
     OPEN = auto()
     CLOSE = auto()
 
@@ -96,6 +94,7 @@ class MultipartDecoder:
 
     def __init__(self, boundary: bytes, limits: Limits) -> None:
         self._needle = b"\n--" + boundary
+        self._delimiter_line = re.compile(re.escape(self._needle) + _DELIMITER_END)
         self._limits = limits
         self._state = _State.PREAMBLE
         # A boundary is one at the begin of a line only; the message itself begins a line.
@@ -161,38 +160,29 @@ class MultipartDecoder:
             self._state = _State.EPILOGUE if found is _Delimiter.CLOSE else _State.HEADERS
 
     def _find_delimiter(self, *, at_end: bool) -> _Delimiter:
-        """OPEN or CLOSE with `_position` behind the next boundary, or NONE with it at what the next chunk decides.
+        """What the next boundary is, with `_position` behind it; NONE with it at what the next chunk decides.
 
         `_content` is then where the content that is certain ends.
         """
         buffer = self._buffer
-        found = buffer.find(self._needle, self._position)
-        while found >= 0:
-            delimiter, behind = self._delimiter_at(found + len(self._needle), at_end=at_end)
-            if delimiter is not _Delimiter.NONE:
-                line_end = self._line_end(found)
-                self._content = max(self._content, line_end)
-                self._position = line_end if delimiter is _Delimiter.UNKNOWN else behind
-                return _Delimiter.NONE if delimiter is _Delimiter.UNKNOWN else delimiter
-            found = buffer.find(self._needle, found + 1)
-        self._position = len(buffer) if at_end else self._possible_delimiter()
-        self._content = max(self._content, self._position)
-        return _Delimiter.NONE
-
-    def _delimiter_at(self, position: int, *, at_end: bool) -> tuple[_Delimiter, int]:
-        """Whether the boundary text that ends at the position is a boundary, and where its line ends."""
-        match = _DELIMITER_END.match(self._buffer, position)
-        assert match is not None  # it matches the empty text
-        kind = _Delimiter.CLOSE if match[1] else _Delimiter.OPEN
-        behind = match.end()
-        if match[2]:
-            return kind, behind
-        rest = self._buffer[behind : behind + 2]
-        if rest == b"-" and behind == position:
-            return (_Delimiter.NONE if at_end else _Delimiter.UNKNOWN), behind
-        if rest not in (b"", b"\r"):
-            return _Delimiter.NONE, behind
-        return (kind, len(self._buffer)) if at_end else (_Delimiter.UNKNOWN, behind)
+        delimiter, begin, behind = _Delimiter.NONE, -1, len(buffer)
+        text = buffer.find(self._needle, self._position)
+        if text >= 0:
+            line = self._delimiter_line.search(buffer, text)
+            if line is not None:
+                begin, behind = line.span()
+                delimiter = _closing_or_not(line)
+            else:
+                # Only the last one can be a boundary whose line has not ended: no line end may follow it.
+                text = buffer.rfind(self._needle)
+                begun = _BEGUN_DELIMITER_END.fullmatch(buffer, text + len(self._needle))
+                if begun is not None and not (at_end and begun[0] == b"-"):
+                    begin = text
+                    delimiter = _closing_or_not(begun) if at_end else _Delimiter.NONE
+        undecided = self._line_end(begin) if begin >= 0 else behind if at_end else self._possible_delimiter()
+        self._content = max(self._content, undecided)
+        self._position = undecided if delimiter is _Delimiter.NONE else behind
+        return delimiter
 
     def _line_end(self, line_feed: int) -> int:
         """Where the line end begins that has its LF there: a CR before it counts if it is content."""
@@ -261,6 +251,10 @@ class MultipartDecoder:
     def _too_large(self, limit: str, what: str) -> TooLarge:
         ceiling: int = getattr(self._limits, limit)
         return TooLarge(f"{what}: at most {ceiling} are allowed.", limit=limit, ceiling=ceiling)
+
+
+def _closing_or_not(delimiter_end: re.Match[bytes]) -> _Delimiter:
+    return _Delimiter.CLOSE if delimiter_end[1] else _Delimiter.OPEN
 
 
 def _decoded(value: bytes) -> str:
