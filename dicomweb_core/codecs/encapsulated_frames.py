@@ -53,8 +53,8 @@ class Encapsulation(NamedTuple):
     @property
     def item_offsets(self) -> NDArray[np.uint64]:
         """Of each fragment's item tag, counted from the first one: what both offset tables hold."""
-        offsets: NDArray[np.uint64] = self.fragments[:, 0]
-        return offsets - self.fragments[0, 0]
+        offsets: NDArray[np.uint64] = self.fragments[:, 0] - self.fragments[0, 0]
+        return offsets
 
 
 class _Division(NamedTuple):
