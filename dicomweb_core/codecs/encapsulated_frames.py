@@ -22,9 +22,6 @@ from dicomweb_core.values.limits import Limits
 EXTENDED_OFFSET_TABLE: Final = "7FE00001"
 EXTENDED_OFFSET_TABLE_LENGTHS: Final = "7FE00002"
 
-_VIDEO: Final = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in range(100, 109)) | frozenset(
-    f"1.2.840.10008.1.2.4.{n}.1" for n in range(100, 107)
-)
 _CODESTREAM_STARTS: Final = (
     b"\xff\xd8\xff",  # JPEG and JPEG-LS: SOI, and the marker behind it
     b"\xff\x4f\xff\x51",  # JPEG 2000 and HTJ2K: SOC, SIZ
@@ -45,7 +42,8 @@ class Encapsulation(NamedTuple):
     """What was found between the tag of the pixel data and its sequence delimiter (PS3.5 A.4)."""
 
     source: ByteSource
-    transfer_syntax_uid: str
+    video: bool
+    """One codestream for all frames."""
     basic_offset_table: Span | None
     """None or length 0: the table is empty."""
     fragments: Spans
@@ -88,7 +86,7 @@ def index_encapsulated(
             f"The Pixel Data (7FE0,0010) has more than {limits.fragments} fragments; frames are not indexed."
         )
         return None
-    if encapsulation.transfer_syntax_uid in _VIDEO:
+    if encapsulation.video:
         return _frame_index(fragments, np.zeros(1, np.uint32), 1, warnings)
     divisions = _divisions(encapsulation, attributes, number_of_frames, bulk, warnings)
     division = _choose(divisions, number_of_frames, warnings)

@@ -12,12 +12,7 @@ from dicomweb_core.codecs.encapsulated_frames import Encapsulation, index_encaps
 from dicomweb_core.values.attributes import Attributes, first_text
 from dicomweb_core.values.blobs import BulkValue, ByteSource, FrameIndex, Span
 from dicomweb_core.values.limits import Limits
-
-_NATIVE: Final = frozenset(
-    {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"}
-)
-"""Transfer syntaxes that never encapsulate. Of the others of DICOM all do (PS3.5 A.4)."""
-_DICOM: Final = "1.2.840.10008."
+from dicomweb_core.values.transfer_syntaxes import transfer_syntax
 
 _ROWS: Final = "00280010"
 _COLUMNS: Final = "00280011"
@@ -59,13 +54,14 @@ def index_frames(
     if pixel is None:
         return None, ()
     warnings: list[str] = []
-    if pixel.encapsulated == (transfer_syntax_uid in _NATIVE) and transfer_syntax_uid.startswith(_DICOM):
+    syntax = transfer_syntax(transfer_syntax_uid)
+    if syntax.known and pixel.encapsulated != syntax.encapsulated:
         form = "encapsulated" if pixel.encapsulated else "native"
         return None, (f"The pixel data are {form}, which their transfer syntax does not allow; no frame is indexed.",)
     frames: FrameIndex | None
     if pixel.encapsulated:
         entries = np.frombuffer(fragments, "<u8").reshape(-1, 2)
-        encapsulation = Encapsulation(source, transfer_syntax_uid, basic_offset_table, entries)
+        encapsulation = Encapsulation(source, syntax.video, basic_offset_table, entries)
         number = _number_of_frames(attributes, warnings)
         frames = index_encapsulated(encapsulation, attributes, number, bulk or {}, limits, warnings)
     else:
