@@ -31,6 +31,7 @@ _CODESTREAM_STARTS: Final = (
 )
 _LONGEST_START: Final = max(map(len, _CODESTREAM_STARTS))
 _SCAN_WINDOW: Final = 4_096
+_SCAN_BLOCK: Final = 16_384
 
 Spans = NDArray[np.uint64]
 """Shape (n, 2): offset and length of each fragment."""
@@ -252,8 +253,9 @@ def _heads(encapsulation: Encapsulation) -> Iterator[bytes]:
     source = encapsulation.source
     size = source.size
     begin, window = 0, b""
-    for offset, length in encapsulation.fragments.tolist():
-        wanted = min(length, _LONGEST_START)
-        if offset + wanted > begin + len(window):
-            begin, window = offset, source.read(offset, min(_SCAN_WINDOW, size - offset))
-        yield window[offset - begin : offset - begin + wanted]
+    for block in range(0, len(encapsulation.fragments), _SCAN_BLOCK):
+        for offset, length in encapsulation.fragments[block : block + _SCAN_BLOCK].tolist():
+            wanted = min(length, _LONGEST_START)
+            if offset + wanted > begin + len(window):
+                begin, window = offset, source.read(offset, min(_SCAN_WINDOW, size - offset))
+            yield window[offset - begin : offset - begin + wanted]
