@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from dicomweb_core.codecs.byte_order import swapped, word_bytes
 from dicomweb_core.codecs.encapsulated_frames import Encapsulation, index_encapsulated
 from dicomweb_core.values.attributes import Attributes, first_text
 from dicomweb_core.values.blobs import BulkValue, ByteSource, FrameIndex, Span
@@ -149,7 +150,7 @@ def read_frame(source: ByteSource, frames: FrameIndex, index: int, chunk_bytes: 
     Raises IndexError before the first chunk is asked for; the reader's errors while they are read.
     """
     spans = frames.fragments(index)
-    chunks = (chunk for span in spans for chunk in _chunks(source, span, chunk_bytes))
+    chunks = (chunk for span in spans for chunk in read_chunks(source, span, chunk_bytes))
     return _from_bit_0(chunks, frames, index)
 
 
@@ -163,36 +164,15 @@ def read_native_little_endian(
     end = span.offset - frames.offset + span.length
     aligned = min(-(-end // word) * word, source.size - frames.offset)
     words = Span(frames.offset + begin, aligned - begin)
-    chunks = _swapped(_chunks(source, words, max(chunk_bytes // word, 1) * word), word)
+    chunks = swapped(read_chunks(source, words, max(chunk_bytes // word, 1) * word), word)
     lead = span.offset - words.offset
     return _from_bit_0(_part(chunks, lead, span.length), frames, index)
 
 
-def word_bytes(vr: str, bits_allocated: int) -> int:
-    """How many bytes of pixel data change places together when the byte order changes; 1 for none.
-
-    Cells of up to 8 bits lie in 16-bit words if the VR is OW (PS3.5 8.1.1, A.3); larger cells are words themselves,
-    also where a writer chose OB for them or OW for 32 bits.
-    """
-    if bits_allocated <= 8:
-        return 2 if vr == "OW" else 1
-    return bits_allocated // 8 if bits_allocated in (16, 32, 64) else 1
-
-
-def _chunks(source: ByteSource, span: Span, chunk_bytes: int) -> Iterator[bytes]:
-    """The bytes of a span, in order."""
+def read_chunks(source: ByteSource, span: Span, chunk_bytes: int) -> Iterator[bytes]:
+    """The bytes of a span, in order, in chunks of at most `chunk_bytes`."""
     for done in range(0, span.length, chunk_bytes):
         yield source.read(span.offset + done, min(chunk_bytes, span.length - done))
-
-
-def _swapped(chunks: Iterable[bytes], word: int) -> Iterator[bytes]:
-    """The bytes of each word reversed. Every chunk but the last has whole words; an incomplete word stays as it is."""
-    if word == 1:
-        yield from chunks
-        return
-    for chunk in chunks:
-        whole = len(chunk) // word * word
-        yield np.frombuffer(chunk, f"<u{word}", whole // word).byteswap().tobytes() + chunk[whole:]
 
 
 def _part(chunks: Iterable[bytes], skip: int, length: int) -> Iterator[bytes]:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomweb_core.codecs.frame_index import index_frames, read_frame, read_native_little_endian, word_bytes
+from dicomweb_core.codecs.byte_order import word_bytes
+from dicomweb_core.codecs.frame_index import index_frames, read_frame, read_native_little_endian
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.blobs import BulkValue, FrameIndex, Span
 from dicomweb_core.values.limits import Limits
