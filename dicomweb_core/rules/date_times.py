@@ -17,15 +17,15 @@ from dicomweb_core.errors import InvalidQuery
 DAY_BEGINS: Final = "000000000000"
 DAY_ENDS: Final = "235959999999"
 
-TIME_OF_DATE: Final[dict[str, str]] = {
-    date: time
-    for stem in """Study Series Acquisition Content InstanceCreation PerformedProcedureStepStart
-    PerformedProcedureStepEnd PatientBirth""".split()
-    if (date := tag_of(f"{stem}Date")) is not None and (time := tag_of(f"{stem}Time")) is not None
-}
+_STEMS: Final = (
+    *("Study", "Series", "Acquisition", "Content", "InstanceCreation", "PatientBirth"),
+    *("PerformedProcedureStepStart", "PerformedProcedureStepEnd"),
+)
+
+TIME_OF_DATE: Final = {tag_of(f"{stem}Date") or "": tag_of(f"{stem}Time") or "" for stem in _STEMS}
 """DA attributes and the TM attributes that belong to them."""
 
-DATE_OF_TIME: Final = {time: date for date, time in TIME_OF_DATE.items()}
+DATE_OF_TIME: Final = {of_time: of_date for of_date, of_time in TIME_OF_DATE.items()}
 
 _DATE: Final = re.compile(r"([0-9]{4})(?:([0-9]{2})([0-9]{2})|\.([0-9]{2})\.([0-9]{2}))")
 _TIME: Final = re.compile(

@@ -71,7 +71,7 @@ def terms(level: Level, attributes: Attributes) -> frozenset[Term]:
 
     Every value of an attribute is a term, of a person name every component group. Values that are no dates have none.
     """
-    found = set()
+    found: set[Term] = set()
     for tag, vr in _INDEXED[level].items():
         attribute = attributes.get(tag)
         if attribute is not None:

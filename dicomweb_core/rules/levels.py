@@ -12,12 +12,12 @@ from dicomweb_core.codecs.dictionary import tag_of
 from dicomweb_core.values.queries import Level
 
 
-def _tags(*modules: str) -> frozenset[str]:
-    """The tags of keywords listed by module."""
+def tags_of(*modules: str) -> frozenset[str]:
+    """The tags of keywords, listed by module. Keywords that an older dictionary does not know are left out."""
     return frozenset(tag for module in modules for keyword in module.split() if (tag := tag_of(keyword)) is not None)
 
 
-STUDY_TAGS: Final = _tags(
+STUDY_TAGS: Final = tags_of(
     # Patient (PS3.3 C.7.1.1, C.2.2, C.2.3)
     """PatientName PatientID IssuerOfPatientID IssuerOfPatientIDQualifiersSequence TypeOfPatientID PatientBirthDate
     PatientBirthDateInAlternativeCalendar PatientDeathDateInAlternativeCalendar PatientAlternativeCalendar
@@ -67,7 +67,7 @@ STUDY_TAGS: Final = _tags(
     StorageMediaFileSetUID""",
 )
 
-SERIES_TAGS: Final = _tags(
+SERIES_TAGS: Final = tags_of(
     # General Series (PS3.3 C.7.3.1, PS3.4 C.6.1.1.4)
     """Modality SeriesInstanceUID SeriesNumber Laterality SeriesDate SeriesTime PerformingPhysicianName
     PerformingPhysicianIdentificationSequence ProtocolName ReferencedDefinedProtocolSequence
@@ -92,7 +92,7 @@ SERIES_TAGS: Final = _tags(
     DateOfLastCalibration TimeOfLastCalibration""",
 )
 
-COMPUTED_TAGS: Final = _tags(
+COMPUTED_TAGS: Final = tags_of(
     """ModalitiesInStudy SOPClassesInStudy NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances
     NumberOfSeriesRelatedInstances InstanceAvailability RetrieveURL AvailableTransferSyntaxUID
     NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances"""

@@ -6,9 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from dicomweb_core.codecs.dictionary import tag_of
 from dicomweb_core.rules.index_terms import INDEXED_TAGS
-from dicomweb_core.rules.levels import COMPUTED_TAGS, TIMEZONE_OFFSET, level_of
+from dicomweb_core.rules.levels import COMPUTED_TAGS, TIMEZONE_OFFSET, level_of, tags_of
 from dicomweb_core.values.attributes import Attribute, Attributes
 from dicomweb_core.values.queries import Level
 
@@ -21,12 +20,10 @@ class Summaries(NamedTuple):
     instance: bytes
 
 
-INSTANCE_SUMMARY_TAGS: Final = frozenset(
-    tag
-    for keyword in """SOPClassUID SOPInstanceUID InstanceNumber Rows Columns BitsAllocated NumberOfFrames ImageType
+INSTANCE_SUMMARY_TAGS: Final = tags_of(
+    """SOPClassUID SOPInstanceUID InstanceNumber Rows Columns BitsAllocated NumberOfFrames ImageType
     InstanceCreationDate InstanceCreationTime AcquisitionDate AcquisitionTime AcquisitionDateTime AcquisitionNumber
-    ContentDate ContentTime SliceLocation SamplesPerPixel PhotometricInterpretation ContentLabel""".split()
-    if (tag := tag_of(keyword)) is not None
+    ContentDate ContentTime SliceLocation SamplesPerPixel PhotometricInterpretation ContentLabel"""
 )
 """The attributes of the Instance level in `Summaries.instance`; others are only in the metadata of the instance."""
 
@@ -36,13 +33,15 @@ _ATTRIBUTE_BYTES: Final = 4096
 _ALWAYS: Final = (
     INDEXED_TAGS
     | INSTANCE_SUMMARY_TAGS
-    # StudyTime, PatientSex; SeriesNumber, SeriesDescription, PerformedProcedureStepStartTime, RequestAttributesSequence
-    | {"00080030", "00100040", "00200011", "0008103E", "00400245", "00400275", TIMEZONE_OFFSET}
+    | tags_of(
+        """StudyTime PatientSex TimezoneOffsetFromUTC SeriesNumber SeriesDescription PerformedProcedureStepStartTime
+        RequestAttributesSequence"""
+    )
 )
 
 
 def summarise(attributes: Attributes) -> Summaries:
-    """The texts for one data set. Attributes with bulk data, and long ones that no table of results names, are left out.
+    """The texts for one data set, without attributes with bulk data and long ones that no table of results names.
 
     Timezone Offset From UTC is in all three: it is a result of every level.
     """
