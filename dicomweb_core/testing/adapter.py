@@ -31,6 +31,7 @@ from dicomweb_core.errors import ClientDisconnected
 from dicomweb_core.values.messages import Body, Request, Response
 
 _JSON: Final = (("Content-Type", "application/json"),)
+_BYTES: Final = (("Content-Type", "application/octet-stream"),)
 _PIECE: Final = 65_536
 _MEBIBYTE: Final = 1 << 20
 _PATIENCE: Final = 15.0
@@ -114,27 +115,27 @@ class ProbeOrigin:
     def _down(self, _request: Request, options: dict[str, str]) -> Response:
         count, size = int(options["chunks"]), int(options["size"])
         chunks = (bytes([index % 256]) * size for index in range(count))
-        return Response(200, (), self._body(chunks, count * size if options["known"] == "1" else None))
+        return Response(200, _BYTES, self._body(chunks, count * size if options["known"] == "1" else None))
 
     def _endless(self, _request: Request, options: dict[str, str]) -> Response:
         def chunks() -> Iterator[bytes]:
             while True:
                 yield bytes(_PIECE)
 
-        return Response(200, (), self._body(chunks(), 1 << 50 if options["known"] == "1" else None))
+        return Response(200, _BYTES, self._body(chunks(), 1 << 50 if options["known"] == "1" else None))
 
     def _short(self, _request: Request, _options: dict[str, str]) -> Response:
-        return Response(200, (), self._body(iter([b"12345"]), 10))
+        return Response(200, _BYTES, self._body(iter([b"12345"]), 10))
 
     def _long(self, _request: Request, _options: dict[str, str]) -> Response:
-        return Response(200, (), self._body(iter([b"12345", b"67890"]), 5))
+        return Response(200, _BYTES, self._body(iter([b"12345", b"67890"]), 5))
 
     def _broken(self, _request: Request, options: dict[str, str]) -> Response:
         def chunks() -> Iterator[bytes]:
             yield b"x" * 1000
             raise OSError
 
-        return Response(200, (), self._body(chunks(), 2000 if options["known"] == "1" else None))
+        return Response(200, _BYTES, self._body(chunks(), 2000 if options["known"] == "1" else None))
 
     def _status(self, _request: Request, options: dict[str, str]) -> Response:
         return Response(int(options["code"]), _JSON, self._body(iter([b"{}"]), 2))
@@ -158,12 +159,14 @@ def _json(content: object, *, status: int = 200) -> Response:
 class AdapterProof:
     """The promises of an adapter. `address` is where `ProbeOrigin` is served, `root` the path of the service.
 
-    Say by `buffers_payloads` that the server takes a payload in whole before the application sees it.
+    Some servers read a payload to its end before they send an answer, or even before the application sees the request:
+    say so by `answers_early` and `sees_clients_leave`.
     """
 
     address: ClassVar[tuple[str, int]]
     root: ClassVar[str] = ""
-    buffers_payloads: ClassVar[bool] = False
+    answers_early: ClassVar[bool] = True
+    sees_clients_leave: ClassVar[bool] = True
 
     # -- what reaches the origin --
 
@@ -181,11 +184,12 @@ class AdapterProof:
         assert echo["payload"] == "abc"
 
     def test_a_path_is_utf_8(self) -> None:
-        """Percent-encoded UTF-8 arrives as text; what is not UTF-8 is refused before the origin (A38)."""
+        """Percent-encoded UTF-8 arrives as text; what is not UTF-8 is refused, never guessed (A38)."""
         with closing(self.connection()) as connection:
             connection.request("GET", f"{self.root}/stud%C3%AFes/%E2%82%AC")
             assert self.answer_of(connection, 404) == {"path": "/studïes/€"}
-        assert self.raw_status(f"GET {self.root}/studies/%ff%fe HTTP/1.1") == 400
+        # Some servers replace the bytes before the adapter sees them; then nothing has that name.
+        assert self.raw_status(f"GET {self.root}/studies/%ff%fe HTTP/1.1") in (400, 404)
 
     def test_a_method_override_header_is_no_method(self) -> None:
         """A37."""
@@ -215,7 +219,7 @@ class AdapterProof:
 
     def test_a_payload_is_read_while_it_arrives(self) -> None:
         """The origin answers after the first bytes of a GiB of which only one MiB is ever sent."""
-        if self.buffers_payloads:
+        if not self.answers_early:
             return
         with socket.create_connection(self.address, _PATIENCE) as client:
             client.sendall(self.head("POST", "/first", f"Content-Length: {1 << 30}") + bytes(_MEBIBYTE))
@@ -228,7 +232,7 @@ class AdapterProof:
             with socket.create_connection(self.address, _PATIENCE) as client:
                 body = b"5\r\nabcde\r\n" if "chunked" in framing else b"abcde"
                 client.sendall(self.head("POST", "/upload", framing) + body)
-        if not self.buffers_payloads:
+        if self.sees_clients_leave:
             self.wait_until(lambda: self.observed()["disconnected"] >= before + 2)
         self.assert_serves()
 
@@ -241,7 +245,7 @@ class AdapterProof:
 
     def test_broken_chunks_are_refused(self) -> None:
         """A30: no 5xx, no truncated payload taken for a whole one, and no bytes of it for a request."""
-        for chunks in (b"zz\r\nabc\r\n", b"3\r\nabcGET / HTTP/1.1\r\n\r\n", b"-3\r\nabc\r\n0\r\n\r\n"):
+        for chunks in (b"zz\r\nabc\r\n", b"3\r\nabcGET / HTTP/1.1\r\n\r\n", b"5\r\nab\r\n0\r\n\r\n"):
             with socket.create_connection(self.address, _PATIENCE) as client:
                 client.sendall(self.head("POST", "/upload", "Transfer-Encoding: chunked") + chunks)
                 client.shutdown(socket.SHUT_WR)

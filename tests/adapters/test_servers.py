@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,9 +40,11 @@ def served(kind: str, mount: str, log: Path) -> Iterator[tuple[str, int]]:
         deadline = time.monotonic() + 20
         while True:
             try:
-                socket.create_connection(address, 5).close()
+                with closing(http.client.HTTPConnection(*address, timeout=5)) as client:
+                    client.request("GET", "/")
+                    client.getresponse().read()
                 break
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, "the server did not come up"
                 time.sleep(0.05)
@@ -83,12 +86,14 @@ class TestGunicornSync(OnAServer):
 class TestWaitress(OnAServer):
     kind = "waitress"
     root = "/dicom-web"
-    buffers_payloads = True
+    answers_early = False
+    sees_clients_leave = False
 
 
 class TestCheroot(OnAServer):
     kind = "cheroot"
     root = "/dicom-web"
+    answers_early = False
 
 
 class TestWerkzeug(OnAServer):
