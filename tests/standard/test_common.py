@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping
 
 import pytest
-from dicomweb_memory import MemoryInstanceStore
 
 from dicomweb_core import Access, OriginServer, Request
 from dicomweb_core.errors import Forbidden, Unauthorized
 from dicomweb_core.values.messages import Body
+from dicomweb_memory import MemoryInstanceStore
 from tests.clients import ANY_DICOM, Client
 from tests.standard.test_retrieve import BIG_ENDIAN, CT, stored, url_of
 

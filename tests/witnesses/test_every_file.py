@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from dicomweb_memory import MemoryInstanceStore
 from pydicom.dataset import FileDataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 
 from dicomweb_core import OriginServer
+from dicomweb_memory import MemoryInstanceStore
 from tests.clients import ANY_DICOM, Client
 from tests.witnesses.real_files import name_of, real_files
 
@@ -78,7 +78,7 @@ def expected_frames(data: FileDataset) -> list[bytes]:
     """As pydicom has them: codestreams, or slices of the native value in little endian."""
     syntax = UID(data.file_meta.TransferSyntaxUID)
     count = int(data.get("NumberOfFrames", 1) or 1)
-    if syntax.name == syntax or syntax.is_compressed and not syntax.is_deflated:
+    if syntax.name == syntax or (syntax.is_compressed and not syntax.is_deflated):
         return list(generate_frames(data.PixelData, number_of_frames=count))
     for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
         if keyword in data:
@@ -108,5 +108,3 @@ def test_all_of_them_in_one_archive() -> None:
     for study in client.get("/studies?includefield=all").json:
         assert client.get(f"/studies/{study['0020000D']['Value'][0]}/metadata").status == 200
     assert len(client.get("/instances?includefield=all").json) == len({item.ref for item in report.stored})
-
-
