@@ -117,9 +117,7 @@ def read_part10(source: ByteSource, limits: Limits) -> ReadInstance:
         traits=_traits(found.attributes),
     )
     warnings = (*_about_meta(meta, syntax, instance, sop_class), *found.warnings, *about_frames)
-    return ReadInstance(
-        study, series, instance, sop_class, syntax.uid, found.attributes, metadata, layout, warnings
-    )
+    return ReadInstance(study, series, instance, sop_class, syntax.uid, found.attributes, metadata, layout, warnings)
 
 
 def _uid(attributes: Attributes, tag: str, name: str) -> str:

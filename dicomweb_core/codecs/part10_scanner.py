@@ -36,8 +36,8 @@ _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _ICC_PROFILE: Final = 0x00282000
 _PIXEL_DATA: Final = 0x7FE00010
 _TRAILING_PADDING: Final = 0xFFFCFFFC
-_FORBIDDEN_GROUPS: Final = frozenset({0x0000, 0x0001, 0x0002, 0x0003, 0x0005, 0x0007, 0xFFFE, 0xFFFF})
-"""Groups that no data set has (PS3.5 7.1, 7.8)."""
+_FORBIDDEN_GROUPS: Final = frozenset({0x0000, 0x0002, 0xFFFF})
+"""Commands, File Meta Information, and what ends nothing (PS3.5 7.1, 7.8)."""
 
 _EXPLICIT: Final = {order: struct.Struct(f"{order}HH2sH") for order in "<>"}
 _IMPLICIT: Final = {order: struct.Struct(f"{order}HHI") for order in "<>"}
@@ -447,8 +447,8 @@ class _Scanner:
         if vr not in BULK_VRS:
             most = self._limits.value_bytes
             raise TooLarge(
-                f"{tag_name(element.tag)} at byte {element.at} has a value of {element.length} bytes, which its VR does "
-                f"not allow to be bulk data; {most} are the most.",
+                f"{tag_name(element.tag)} at byte {element.at} has a value of {element.length} bytes; its VR does not "
+                f"allow bulk data, so {most} are the most.",
                 limit="value_bytes",
                 ceiling=most,
             )
