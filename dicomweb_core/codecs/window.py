@@ -5,6 +5,7 @@ Bytes are fetched forwards only and each at most once, so that a deflated data s
 
 from __future__ import annotations
 
+import struct
 import zlib
 from typing import Final, Protocol
 
@@ -97,6 +98,7 @@ class InflatedSource:
 
     def _rewind(self) -> None:
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._checksum = 0
         self._input = self._begin
         self._position = self._begin
         self._pending = b""
@@ -144,6 +146,7 @@ class InflatedSource:
                 limit="inflated_bytes",
                 ceiling=self._limit,
             )
+        self._checksum = zlib.crc32(out, self._checksum)
         if self._inflate.eof:
             self._end(len(out))
         elif not feed and not out:
@@ -155,6 +158,13 @@ class InflatedSource:
         self._known = self._position + inflated
         behind = self._inflate.unused_data
         at = self._input
+        # Some writers leave the trailer of a gzip member behind the stream (RFC 1952 2.3.1).
+        length = self._known - self._begin
+        trailer = struct.pack("<II", self._checksum, length & 0xFFFFFFFF)
+        if len(behind) < 8 and at < self._source.size:
+            more = self._source.read(at, min(8, self._source.size - at))
+            behind, at = behind + more, at + len(more)
+        behind = behind.removeprefix(trailer)
         while behind or at < self._source.size:
             # One byte may pad the stream to an even length (PS3.5 A.5); more zeros do no harm.
             if behind.strip(b"\0"):
