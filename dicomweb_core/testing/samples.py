@@ -25,7 +25,10 @@ MULTI_FRAME_GRAYSCALE_WORD: Final = "1.2.840.10008.5.1.4.1.1.7.3"
 _EXAMPLES: Final = "2.999.10"
 """Below the arc for examples: no real instance has such a UID."""
 _LONG_FORM: Final = frozenset({"OB", "OW", "SQ", "UN", "UT"})
-_STUDY_TAGS: Final = [
+_STUDY_TAGS: Final = (
+    *("00080020", "00080030", "00080050", "00080090", "00100010", "00100020"),
+    *("00100030", "00100040", "0020000D", "00200010"),
+)
     "00080020",
     "00080030",
     "00080050",
