@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
+from typing import Final
 
-from dicomweb_core.codecs.multipart_encoder import closing as closing_delimiter
-from dicomweb_core.codecs.multipart_encoder import new_boundary, part_head
+from dicomweb_core.codecs.multipart_encoder import (
+    PART_END,
+    closing,
+    content_type,
+    message_length,
+    new_boundary,
+    part_head,
+)
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.values.messages import Body, HeaderList, Response
 
-HELD_BYTES = 4 << 20
+HELD_BYTES: Final = 4 << 20
 """A text is held up to this size to say its length; what is longer is sent as it is made."""
 
-JOIN_BYTES = 64 << 10
+JOIN_BYTES: Final = 64 << 10
 """Parts up to this size are sent in one piece with their headers."""
 
 
@@ -49,15 +56,14 @@ def multipart_answer(
     boundary = new_boundary()
     length = None
     if isinstance(parts, Sequence):
-        heads = [part_head(boundary, part.headers) for part in parts]
-        lengths = [part.length for part in parts]
-        if None not in lengths:
-            length = (
-                sum(map(len, heads)) + sum(filter(None, lengths)) + 2 * len(lengths) + len(closing_delimiter(boundary))
-            )
-    content_type = f'multipart/related; type="{root_type}"; boundary={boundary.decode("ascii")}'
+        lengths = [(len(part_head(boundary, part.headers)), part.length) for part in parts]
+        known = [(head, content) for head, content in lengths if content is not None]
+        if len(known) == len(lengths):
+            length = message_length(boundary, known)
     chunks = started(_multipart_chunks(parts, boundary))
-    return Response(status, (("Content-Type", content_type), *headers), Body(chunks, length=length))
+    return Response(
+        status, (("Content-Type", content_type(boundary, root_type)), *headers), Body(chunks, length=length)
+    )
 
 
 def _multipart_chunks(parts: Iterable[Part], boundary: bytes) -> Chunks:
@@ -69,15 +75,15 @@ def _multipart_chunks(parts: Iterable[Part], boundary: bytes) -> Chunks:
             if close is not None:
                 stack.callback(close)
             if part.length is not None and part.length <= JOIN_BYTES:
-                yield b"".join((head, *content, b"\r\n"))
+                yield b"".join((head, *content, PART_END))
                 continue
             first = next(content, b"")
             # Headers go out with the first chunk only once that chunk exists: what fails, fails before them.
             yield head
             yield first
             yield from content
-            yield b"\r\n"
-    yield closing_delimiter(boundary)
+            yield PART_END
+    yield closing(boundary)
 
 
 def text_answer(pieces: Iterator[bytes], media_type: str, *, headers: HeaderList = ()) -> Response:

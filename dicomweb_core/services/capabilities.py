@@ -21,7 +21,6 @@ WADL_NAMESPACE: Final = "http://wadl.dev.java.net/2009/02"
 OFFERS: Final = (
     Offer(WADL, multipart=False, transfer_syntax=None, default=True),
     Offer("application/json", multipart=False, transfer_syntax=None),
-    Offer("application/dicom+json", multipart=False, transfer_syntax=None),  # what the alias application/json means
 )
 
 _METADATA: Final = ("application/dicom+json", 'multipart/related; type="application/dicom+xml"')

@@ -136,9 +136,9 @@ def instance_offers(site: Site, stored_uid: str, *, single: bool) -> tuple[Offer
                     DICOM,
                     multipart=multipart,
                     transfer_syntax=stored_uid,
-                    default=syntax.encapsulated,
+                    # Lossy pixels cannot be had otherwise, so they stand for the default (8.7.3.4 note 2).
+                    default=syntax.encapsulated and syntax.lossy is not False,
                     stored=True,
-                    stands_for_default=syntax.encapsulated and syntax.lossy is not False,
                 )
             )
     return tuple(offers)
