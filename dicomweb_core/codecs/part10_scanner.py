@@ -30,6 +30,7 @@ from dicomweb_core.values.limits import Limits
 
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM: Final = 0xFFFEE000
+_ITEM_BEGINS: Final = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
@@ -107,6 +108,8 @@ class _Scanner:
     def __init__(self, window: Window, limits: Limits) -> None:
         self._window = window
         self._limits = limits
+        self._explicit = {order: _explicit_rules(limits, order) for order in (False, True)}
+        self._implicit = _implicit_rules(limits)
         self._budget = Budget(limits)
         self._at = window.base
         self._bulk: list[BulkValue] = []
@@ -120,12 +123,10 @@ class _Scanner:
         root.implicit, root.big_endian = self._encoding(implicit, big_endian)
         level: Level | None = root
         while level is not None:
+            following: Level | None = None
             if not level.scrap:
-                if level.implicit:
-                    self._read_plain_implicit(level)
-                else:
-                    self._read_plain_explicit(level)
-            level = self._read_any(level)
+                following = self._read_plain_implicit(level) if level.implicit else self._read_plain_explicit(level)
+            level = following or self._read_any(level)
         self._resolve_signs()
         warnings = self._budget.all_warnings()
         return Scan(root.attributes, tuple(self._bulk), self._pixel, self._table, self._fragments, self._at, warnings)
@@ -142,7 +143,7 @@ class _Scanner:
             raise InvalidDataset(
                 f"The byte order of the data set at byte {self._at} is not that of its transfer syntax."
             )
-        explicit = head[4:6] in _explicit_rules(self._limits, big_endian)
+        explicit = head[4:6] in self._explicit[big_endian]
         if explicit == implicit:
             if not explicit and (big_endian or int.from_bytes(head[4:], "little") > self._window.size - self._at - 8):
                 raise broken(little << 16 | int.from_bytes(head[2:4], "little"), self._at, "has no VR of PS3.5")
@@ -152,15 +153,17 @@ class _Scanner:
 
     # -- plain elements: straight-line code, everything else is left to _read_any ----------------------------------
 
-    def _read_plain_explicit(self, level: Level) -> None:
-        """Reads elements of known form, defined length and moderate size, up to the first other one."""
+    def _read_plain_explicit(self, level: Level) -> Level | None:
+        """Reads elements of known form, defined length and moderate size. Which level comes next; None when
+        `_read_any` must decide."""
         window, budget, charset, attributes = self._window, self._budget, level.charset, level.attributes
         order = ">" if level.big_endian else "<"
         header, long_length = _EXPLICIT[order].unpack_from, _LONG[order].unpack_from
-        rules, tags = _explicit_rules(self._limits, level.big_endian), TAG_TEXT
+        rules, tags = self._explicit[level.big_endian], TAG_TEXT
         data, base, at, last = window.data, window.base, self._at, level.last
         end = min(window.available, level.end)
         elements, text = budget.elements, budget.text
+        sequence: str | None = None
         while at + 12 <= end:
             group, element, code, length = header(data, at - base)
             tag = group << 16 | element
@@ -173,9 +176,10 @@ class _Scanner:
                 (length,) = long_length(data, at + 8 - base)
                 begin = at + 12
             stop = begin + length
-            if length > most or stop > end or reader is None:
-                break
             key = tags.get(tag)
+            if length > most or stop > end or reader is None:
+                sequence = key if vr == "SQ" else None
+                break
             if key is None:
                 if not group & 1 or group < 9 or group == 0xFFFF or not element:
                     break
@@ -196,15 +200,20 @@ class _Scanner:
                     budget.warn(f"{tag_name(tag)} {odd.note}.")
             at, last = stop, tag
         self._at, level.last, budget.elements, budget.text = at, last, elements, text
-        budget.check()
+        if elements < 0 or text < 0:
+            budget.check()
+        if sequence is not None:
+            return self._open_plain(level, tag, sequence, begin, length)
+        return self._close(level) if at == level.end and not level.delimited and level.sequence is not None else None
 
-    def _read_plain_implicit(self, level: Level) -> None:
+    def _read_plain_implicit(self, level: Level) -> Level | None:
         """The same for Implicit VR Little Endian and attributes of the dictionary."""
         window, budget, charset, attributes = self._window, self._budget, level.charset, level.attributes
-        header, rules = _IMPLICIT["<"].unpack_from, _implicit_rules(self._limits)
+        header, rules = _IMPLICIT["<"].unpack_from, self._implicit
         data, base, at, last = window.data, window.base, self._at, level.last
         end = min(window.available, level.end)
         elements, text = budget.elements, budget.text
+        sequence: str | None = None
         while at + 8 <= end:
             group, element, length = header(data, at - base)
             tag = group << 16 | element
@@ -215,6 +224,7 @@ class _Scanner:
             begin = at + 8
             stop = begin + length
             if length > most or stop > end or reader is None:
+                sequence = key if vr == "SQ" else None
                 break
             elements -= 1
             text -= length * weight + 32
@@ -232,7 +242,11 @@ class _Scanner:
                     budget.warn(f"{tag_name(tag)} {odd.note}.")
             at, last = stop, tag
         self._at, level.last, budget.elements, budget.text = at, last, elements, text
-        budget.check()
+        if elements < 0 or text < 0:
+            budget.check()
+        if sequence is not None:
+            return self._open_plain(level, tag, sequence, begin, length)
+        return self._close(level) if at == level.end and not level.delimited and level.sequence is not None else None
 
     # -- any element -----------------------------------------------------------------------------------------------
 
@@ -312,7 +326,7 @@ class _Scanner:
     def _explicit_header(self, level: Level, tag: int, head: bytes) -> _Element:
         at, order, key = self._at, ">" if level.big_endian else "<", f"{tag:08X}"
         code = head[4:6]
-        rule = _explicit_rules(self._limits, level.big_endian).get(code)
+        rule = self._explicit[level.big_endian].get(code)
         if rule is None:
             return self._strange_header(level, tag, head)
         if rule.long_form:
@@ -353,7 +367,7 @@ class _Scanner:
         tag = group << 16 | number
         if tag == _ITEM_END:
             return level.delimited
-        return tag > form.tag and code in _explicit_rules(self._limits, level.big_endian)
+        return tag > form.tag and code in self._explicit[level.big_endian]
 
     def _known_vr(self, level: Level, tag: int) -> str | None:
         """The VR by the dictionary, a private one by its creator (PS3.5 7.8.1)."""
@@ -499,7 +513,7 @@ class _Scanner:
 
     def _begins_with_item(self, element: _Element) -> bool:
         head = self._window.peek(element.begin, 4)
-        return not element.length or head in (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+        return not element.length or head in _ITEM_BEGINS
 
     def _read_undefined(self, level: Level, element: _Element, *, scrap: bool) -> Level:
         vr = element.vr
@@ -526,6 +540,24 @@ class _Scanner:
             head = self._window.peek(element.begin, 4)
             sequence.big_endian = level.big_endian and head == b"\xff\xfe\xe0\x00"
         return self._next_item(sequence, scrap=scrap)
+
+    def _open_plain(self, level: Level, tag: int, key: str, begin: int, length: int) -> Level | None:
+        """A sequence that is in order, or None."""
+        end = level.end if length == _UNDEFINED else begin + length
+        window = self._window
+        if end > level.end or begin + 4 > window.available:
+            return None
+        if length and window.data[begin - window.base : begin - window.base + 4] not in _ITEM_BEGINS:
+            return None
+        sequence = Sequence(level, key, end, delimited=length == _UNDEFINED)
+        budget = self._budget
+        budget.elements -= 1
+        budget.text -= 32
+        budget.check_depth(tag, self._at, sequence.depth)
+        level.attributes[key] = {"vr": "SQ"}
+        level.last = tag
+        self._at = begin
+        return self._next_item(sequence, scrap=False)
 
     def _next_item(self, sequence: Sequence, *, scrap: bool) -> Level:
         """The next item that is not empty, or the data set around behind the last one."""
@@ -573,7 +605,7 @@ class _Scanner:
         sequence.items.append(level.attributes)
         if sequence.detect or not sequence.implicit:
             head = self._window.peek(at, 8)
-            explicit = head[4:6] in _explicit_rules(self._limits, sequence.big_endian)
+            explicit = head[4:6] in self._explicit[sequence.big_endian]
             if sequence.detect:
                 level.implicit = not explicit
             elif not explicit and not sequence.big_endian and not head[4:6].isalpha() and head[:2] != b"\xfe\xff":
