@@ -5,9 +5,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import orjson
+
+
+class ByteSource(Protocol):
+    """Bytes that can be read anywhere."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+    def read(self, offset: int, length: int, /) -> bytes:
+        """Exactly these bytes. Raises ValueError beyond the end."""
 
 
 class Span(NamedTuple):

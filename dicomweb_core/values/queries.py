@@ -19,7 +19,7 @@ class Level(IntEnum):
 
 
 class SingleValue(NamedTuple):
-    """Equal by the rules of the VR (PS3.4 C.2.2.2.1)."""
+    """Equal by the rules of the VR (PS3.4 C.2.2.2.1). DA, TM and DT are normalised as in `Range`."""
 
     value: str
 
@@ -43,7 +43,7 @@ class Wildcard(NamedTuple):
 class Range(NamedTuple):
     """DA, TM or DT between two values, both included, None for an open end (PS3.4 C.2.2.2.5).
 
-    The ends are as the rules normalise them: complete, of one width, comparable as text.
+    The ends are as `rules.date_times` normalises them: DA 8 digits, TM 12 (HHMMSSFFFFFF), DT both, its offset behind.
     """
 
     first: str | None
@@ -51,7 +51,7 @@ class Range(NamedTuple):
 
 
 class CombinedRange(NamedTuple):
-    """A DA and a TM attribute as one interval (PS3.18 8.3.4.1.1). Ends are date + time texts of one width."""
+    """A DA and a TM attribute as one interval (PS3.18 8.3.4.1.1). Ends are 20 digits, YYYYMMDDHHMMSSFFFFFF."""
 
     time_tag: str
     first: str | None
@@ -80,7 +80,8 @@ Condition = SingleValue | AnyUID | Universal | Wildcard | Range | CombinedRange 
 class MatchKey(NamedTuple):
     """An attribute and what its values must satisfy.
 
-    A private attribute has the block-independent tag `gggg00ee` and its creator (PS3.5 7.8.1).
+    A private attribute has the block-independent tag `gggg00ee`, its creator (PS3.5 7.8.1), and VR UN: the entity says
+    what it is. A private creator is an attribute of its own, in whatever block: `gggg0010` without a creator.
     """
 
     tag: str
@@ -88,6 +89,9 @@ class MatchKey(NamedTuple):
     condition: Condition
     creator: str | None = None
     fuzzy: bool = False
+    """Of a person name: by words, see `rules.person_names`."""
+    timezone: int | None = None
+    """Minutes east of UTC that the dates and times of the condition are in; None if they are the entity's own."""
 
 
 class AttributePath(NamedTuple):
@@ -108,7 +112,8 @@ class Query:
     include_all: bool = False
     limit: int | None = None
     offset: int = 0
-    timezone: str | None = None
+    timezone: int | None = None
+    """Timezone Offset From UTC of the query, in minutes (PS3.18 8.3.4.1.1)."""
     needs_metadata: bool = False
     """Whether a key or a returned attribute is only in the full metadata of an instance."""
     warnings: tuple[str, ...] = ()
@@ -128,7 +133,8 @@ class Probe:
     """A question an index can answer: terms of `tag` within any of the ranges (both ends included).
 
     With a pattern, only terms it matches in full. `exact`: the entities with such a term are those that match the
-    key, no more; else they are a superset that has to be matched again.
+    key, no more; else they are a superset that has to be matched again. A term found through a pattern that ends with
+    `index_terms.TRUNCATED` makes the answer inexact.
     """
 
     level: Level

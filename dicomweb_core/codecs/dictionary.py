@@ -1,0 +1,88 @@
+"""The data dictionary: VR, keyword and number of every attribute (PS3.6 6, private ones as known to pydicom).
+
+Tags are numbers (0x00100010) below and 8 upper-case hex digits in the DICOM JSON Model. A VR may be ambiguous:
+`US or SS`, `OB or OW`, `US or OW`, `US or SS or OW`; nobody writes those, `part10_values` decides.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+from pydicom._private_dict import private_dictionaries
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+
+# Items and delimiters have no VR; group lengths and padding never show in metadata (PS3.18 F.2.2).
+_STRUCTURE: Final = frozenset({0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0xFFFCFFFC})
+
+TAG_TEXT: Final[dict[int, str]] = {
+    tag: f"{tag:08X}"
+    for tag in DicomDictionary
+    if tag >= 0x00040000 and tag & 0xFFFF and tag not in _STRUCTURE and tag != 0x00080005
+}
+"""Number to 8 hex digits of the attributes that may stand in a data set and need no special care: without group
+lengths, Specific Character Set, delimiters, padding, command and file meta groups."""
+
+PUBLIC_VRS: Final[dict[int, str]] = {tag: entry[0] for tag, entry in DicomDictionary.items() if entry[0] != "NONE"}
+"""VR by number, without repeating groups."""
+
+
+def _repeaters() -> dict[int, dict[int, str]]:
+    """VRs of repeating groups by mask, then by masked number: a few look-ups, not one per repeating attribute."""
+    tables: dict[int, dict[int, str]] = {}
+    for pattern, entry in RepeatersDictionary.items():
+        mask = int("".join("0" if digit == "x" else "F" for digit in pattern), 16)
+        tables.setdefault(mask, {})[int(pattern.replace("x", "0"), 16)] = entry[0]
+    return tables
+
+
+_REPEATERS: Final = _repeaters()
+
+
+def public_vr(tag: int) -> str | None:
+    """The VR of a standard attribute, also of repeating groups (50xx, 60xx); None for what PS3.6 does not have."""
+    vr = PUBLIC_VRS.get(tag)
+    if vr is not None or tag >> 16 & 1:
+        return vr
+    for mask, table in _REPEATERS.items():
+        vr = table.get(tag & mask)
+        if vr is not None:
+            return vr
+    return None
+
+
+@lru_cache(maxsize=4096)
+def private_vr(creator: str, group: int, element: int) -> str | None:
+    """The VR of a private attribute by its Private Creator (PS3.5 7.8.1); any block number. None when unknown."""
+    known = private_dictionaries.get(creator)
+    if known is None:
+        return None
+    for key in (
+        f"{group:04X}{element:04X}",
+        f"{group:04X}xx{element & 0xFF:02X}",
+        f"{group >> 8:02X}xxxx{element & 0xFF:02X}",
+    ):
+        if key in known:
+            return known[key][0].replace("_", " or ")
+    return None
+
+
+@lru_cache(maxsize=16_384)
+def tag_of(keyword: str) -> str | None:
+    """8 hex digits of a keyword ("PatientName"), or None. Exact case, as PS3.6 writes it."""
+    tag = tag_for_keyword(keyword)
+    return None if tag is None else f"{tag:08X}"
+
+
+@lru_cache(maxsize=16_384)
+def keyword_of(tag: str) -> str:
+    """The keyword of 8 hex digits, also in repeating groups; empty for private and unknown attributes."""
+    return keyword_for_tag(int(tag, 16))
+
+
+@lru_cache(maxsize=16_384)
+def vr_of(tag: str) -> str | None:
+    """The VR of 8 hex digits of a standard attribute, the first where there are several; None for others."""
+    vr = public_vr(int(tag, 16))
+    return None if vr is None else vr[:2]
