@@ -40,6 +40,8 @@ _TRAILING_PADDING: Final = 0xFFFCFFFC
 _FORBIDDEN_GROUPS: Final = frozenset({0x0000, 0x0002, 0xFFFF})
 """Commands, File Meta Information, and what ends nothing (PS3.5 7.1, 7.8)."""
 
+_USUAL_VRS: Final = frozenset(vr.encode("ascii") for vr in READERS[False])
+
 _EXPLICIT: Final = {order: struct.Struct(f"{order}HH2sH") for order in "<>"}
 _IMPLICIT: Final = {order: struct.Struct(f"{order}HHI") for order in "<>"}
 _LONG: Final = {order: struct.Struct(f"{order}I") for order in "<>"}
@@ -162,13 +164,15 @@ class _Scanner:
         rules, tags = self._explicit[level.big_endian], TAG_TEXT
         data, base, at, last = window.data, window.base, self._at, level.last
         end = min(window.available, level.end)
-        elements, text = budget.elements, budget.text
+        text, before = budget.text, len(attributes)
         sequence: str | None = None
+        tag = length = 0
         while at + 12 <= end:
             group, element, code, length = header(data, at - base)
             tag = group << 16 | element
             rule = rules.get(code)
             if rule is None or tag <= last:
+                length |= code != b"\0\0"
                 break
             vr, long_form, reader, most, weight = rule
             begin = at + 8
@@ -184,12 +188,11 @@ class _Scanner:
                 if not group & 1 or group < 9 or group == 0xFFFF or not element:
                     break
                 key = f"{tag:08X}"
-            elements -= 1
             text -= length * weight + 32
             if length > 4096 and vr in TEXT:
                 text -= 24 * data.count(b"\\", begin - base, stop - base)
-            if elements < 0 or text < 0:
-                break
+                if text < 0:
+                    break
             if not length:
                 attributes[key] = {"vr": vr}
             else:
@@ -199,12 +202,14 @@ class _Scanner:
                     attributes[key] = odd.attribute
                     budget.warn(f"{tag_name(tag)} {odd.note}.")
             at, last = stop, tag
-        self._at, level.last, budget.elements, budget.text = at, last, elements, text
-        if elements < 0 or text < 0:
+        budget.elements -= len(attributes) - before
+        budget.text = text
+        if text < 0 or budget.elements < 0:
             budget.check()
+        self._at, level.last = at, last
         if sequence is not None:
             return self._open_plain(level, tag, sequence, begin, length)
-        return self._close(level) if at == level.end and not level.delimited and level.sequence is not None else None
+        return self._close_plain(level, tag, length) if level.sequence is not None else None
 
     def _read_plain_implicit(self, level: Level) -> Level | None:
         """The same for Implicit VR Little Endian and attributes of the dictionary."""
@@ -212,8 +217,9 @@ class _Scanner:
         header, rules = _IMPLICIT["<"].unpack_from, self._implicit
         data, base, at, last = window.data, window.base, self._at, level.last
         end = min(window.available, level.end)
-        elements, text = budget.elements, budget.text
+        text, before = budget.text, len(attributes)
         sequence: str | None = None
+        tag = length = 0
         while at + 8 <= end:
             group, element, length = header(data, at - base)
             tag = group << 16 | element
@@ -226,12 +232,11 @@ class _Scanner:
             if length > most or stop > end or reader is None:
                 sequence = key if vr == "SQ" else None
                 break
-            elements -= 1
             text -= length * weight + 32
             if length > 4096 and vr in TEXT:
                 text -= 24 * data.count(b"\\", begin - base, stop - base)
-            if elements < 0 or text < 0:
-                break
+                if text < 0:
+                    break
             if not length:
                 attributes[key] = {"vr": vr}
             else:
@@ -241,12 +246,14 @@ class _Scanner:
                     attributes[key] = odd.attribute
                     budget.warn(f"{tag_name(tag)} {odd.note}.")
             at, last = stop, tag
-        self._at, level.last, budget.elements, budget.text = at, last, elements, text
-        if elements < 0 or text < 0:
+        budget.elements -= len(attributes) - before
+        budget.text = text
+        if text < 0 or budget.elements < 0:
             budget.check()
+        self._at, level.last = at, last
         if sequence is not None:
             return self._open_plain(level, tag, sequence, begin, length)
-        return self._close(level) if at == level.end and not level.delimited and level.sequence is not None else None
+        return self._close_plain(level, tag, length) if level.sequence is not None else None
 
     # -- any element -----------------------------------------------------------------------------------------------
 
@@ -541,6 +548,16 @@ class _Scanner:
             sequence.big_endian = level.big_endian and head == b"\xff\xfe\xe0\x00"
         return self._next_item(sequence, scrap=scrap)
 
+    def _close_plain(self, level: Level, tag: int, length: int) -> Level | None:
+        """What comes behind an item that ends here, or None. `tag` and `length` are those of the last header."""
+        if level.delimited:
+            if tag != _ITEM_END or length:
+                return None
+            self._at += 8
+        elif self._at != level.end:
+            return None
+        return self._close(level)
+
     def _open_plain(self, level: Level, tag: int, key: str, begin: int, length: int) -> Level | None:
         """A sequence that is in order, or None."""
         end = level.end if length == _UNDEFINED else begin + length
@@ -603,6 +620,12 @@ class _Scanner:
         level.implicit, level.big_endian = sequence.implicit, sequence.big_endian
         level.scrap = scrap
         sequence.items.append(level.attributes)
+        base = self._window.base
+        if (
+            not (sequence.detect or sequence.implicit)
+            and self._window.data[at + 4 - base : at + 6 - base] in _USUAL_VRS
+        ):
+            return level
         if sequence.detect or not sequence.implicit:
             head = self._window.peek(at, 8)
             explicit = head[4:6] in self._explicit[sequence.big_endian]
