@@ -76,9 +76,7 @@ class Client:
         self.server = server
         self.base_url = base_url
 
-    def request(
-        self, method: str, target: str, body: bytes = b"", **headers: str
-    ) -> Answer:
+    def request(self, method: str, target: str, body: bytes = b"", **headers: str) -> Answer:
         path, _, query = target.removeprefix(self.base_url).partition("?")
         response = self.server.handle(
             Request(

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dicomweb_lmdb import LMDBInstanceStore
-from dicomweb_memory import MemoryInstanceStore
 from hypothesis import HealthCheck, settings
 
 from dicomweb_core import InstanceStore, OriginServer
+# from dicomweb_lmdb import LMDBInstanceStore
+from dicomweb_memory import MemoryInstanceStore
 from tests.clients import Client
 
 settings.register_profile(
@@ -21,10 +21,12 @@ settings.register_profile("thorough", max_examples=1000, deadline=None, parent=s
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-@pytest.fixture(params=["memory", "lmdb"])
+@pytest.fixture(params=["memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InstanceStore]:
     """An empty store of each backend."""
-    opened: InstanceStore = MemoryInstanceStore() if request.param == "memory" else LMDBInstanceStore(tmp_path / "store")
+    opened: InstanceStore = (
+        MemoryInstanceStore() if request.param == "memory" else LMDBInstanceStore(tmp_path / "store")
+    )
     yield opened
     opened.close()
 

@@ -6,6 +6,7 @@ No DICOM identifier contains one. Methods come from the request line only, never
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -13,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
-from dicomweb_core.errors import BadRequest, ClientDisconnected, DICOMwebError, NotFound
+from dicomweb_core.errors import BadRequest, DICOMwebError, NotFound
 from dicomweb_core.http_status import status_of
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.messages import Body, HeaderList, Request, Response
@@ -83,12 +84,8 @@ def wsgi_application(
                 fixed_url or base_url(environ, proxies, mount),
             )
             response = origin.handle(request)
-        except LengthRequired as error:
-            response = _refusal(411, error.detail)
-        except ClientDisconnected as error:
-            response = _refusal(400, error.detail or "The payload could not be read to its end.")
         except DICOMwebError as error:
-            response = _refusal(status_of(error), error.detail)
+            response = _refusal(411 if isinstance(error, LengthRequired) else status_of(error), error)
         try:
             omit = method == "HEAD" or response.status in _WITHOUT_PAYLOAD
             start_response(_status_line(response.status), _wsgi_headers(response))
@@ -171,6 +168,9 @@ def _wsgi_headers(response: Response) -> list[tuple[str, str]]:
     return headers
 
 
-def _refusal(status: int, detail: str) -> Response:
-    headers = (("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff"))
-    return Response(status, headers, Body.of(f"{detail}\n".encode()))
+def _refusal(status: int, error: DICOMwebError) -> Response:
+    """A Status Report (PS3.18 8.6.3) like those of the origin."""
+    report = json.dumps({"error": type(error).__name__, "detail": error.detail}).encode()
+    return Response(
+        status, (("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")), Body.of(report)
+    )

@@ -9,24 +9,22 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from pydicom.datadict import (
-    DicomDictionary,
-    RepeatersDictionary,
-    keyword_for_tag,
-    private_dictionaries,
-    tag_for_keyword,
-)
+from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+from pydicom._private_dict import private_dictionaries
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
-# Items and delimiters have no VR; group lengths and padding never show in metadata (PS3.18 F.2.2).
-_STRUCTURE: Final = frozenset({0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0xFFFCFFFC})
+_SPECIAL: Final = frozenset(
+    {0x00080005, 0x7FE00008, 0x7FE00009, 0x7FE00010, 0xFFFCFFFC, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD}
+)
+"""Specific Character Set, pixel data, padding, items and delimiters."""
 
 TAG_TEXT: Final[dict[int, str]] = {
     tag: f"{tag:08X}"
     for tag in DicomDictionary
-    if tag >= 0x00040000 and tag & 0xFFFF and tag not in _STRUCTURE and tag != 0x00080005
+    if tag >= 0x00040000 and tag & 0xFFFF and tag not in _SPECIAL
 }
-"""Number to 8 hex digits of the attributes that may stand in a data set and need no special care: without group
-lengths, Specific Character Set, delimiters, padding, command and file meta groups."""
+"""Number to 8 hex digits of the attributes that may stand in a data set and need no special care: without command
+and file meta groups, group lengths, and what is special."""
 
 PUBLIC_VRS: Final[dict[int, str]] = {tag: entry[0] for tag, entry in DicomDictionary.items() if entry[0] != "NONE"}
 """VR by number, without repeating groups."""
@@ -72,19 +70,21 @@ def private_vr(creator: str, group: int, element: int) -> str | None:
     return None
 
 
-def tag_of_keyword(keyword: str) -> str | None:
+@lru_cache(maxsize=16_384)
+def tag_of(keyword: str) -> str | None:
     """8 hex digits of a keyword ("PatientName"), or None. Exact case, as PS3.6 writes it."""
     tag = tag_for_keyword(keyword)
     return None if tag is None else f"{tag:08X}"
 
 
 @lru_cache(maxsize=16_384)
-def keyword_of_tag(tag: str) -> str:
+def keyword_of(tag: str) -> str:
     """The keyword of 8 hex digits, also in repeating groups; empty for private and unknown attributes."""
     return keyword_for_tag(int(tag, 16))
 
 
 @lru_cache(maxsize=16_384)
-def vr_of_tag(tag: str) -> str | None:
-    """The VR of 8 hex digits of a standard attribute, or None. See the module about ambiguous VRs."""
-    return public_vr(int(tag, 16))
+def vr_of(tag: str) -> str | None:
+    """The VR of 8 hex digits of a standard attribute, the first where there are several; None for others."""
+    vr = public_vr(int(tag, 16))
+    return None if vr is None else vr[:2]

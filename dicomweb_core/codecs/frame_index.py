@@ -10,6 +10,7 @@ import numpy as np
 
 from dicomweb_core.codecs.byte_order import swapped, word_bytes
 from dicomweb_core.codecs.encapsulated_frames import Encapsulation, index_encapsulated
+from dicomweb_core.errors import CorruptBlob
 from dicomweb_core.values.attributes import Attributes, first_text
 from dicomweb_core.values.blobs import BulkValue, ByteSource, FrameIndex, Span
 from dicomweb_core.values.limits import Limits
@@ -170,9 +171,13 @@ def read_native_little_endian(
 
 
 def read_chunks(source: ByteSource, span: Span, chunk_bytes: int) -> Iterator[bytes]:
-    """The bytes of a span, in order, in chunks of at most `chunk_bytes`."""
+    """The bytes of a span, in order, in chunks of at most `chunk_bytes`. Raises CorruptBlob if there are fewer."""
     for done in range(0, span.length, chunk_bytes):
-        yield source.read(span.offset + done, min(chunk_bytes, span.length - done))
+        wanted = min(chunk_bytes, span.length - done)
+        chunk = source.read(span.offset + done, wanted)
+        if len(chunk) != wanted:
+            raise CorruptBlob("The stored file is shorter than its layout says.")
+        yield chunk
 
 
 def _part(chunks: Iterable[bytes], skip: int, length: int) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ Bytes are fetched forwards only and each at most once, so that a deflated data s
 
 from __future__ import annotations
 
+import struct
 import zlib
 from typing import Final, Protocol
 
@@ -31,9 +32,10 @@ class ForwardSource(Protocol):
 class Window:
     """`data` are the bytes from `base` up to `available`, all counted from the begin of the file."""
 
-    __slots__ = ("available", "base", "data", "size", "source")
+    __slots__ = ("_forwards", "available", "base", "data", "size", "source")
 
-    def __init__(self, source: ForwardSource, begin: int = 0) -> None:
+    def __init__(self, source: ForwardSource, begin: int = 0, *, forwards: bool = False) -> None:
+        self._forwards = forwards
         self.source = source
         self.size = source.size
         self.data = b""
@@ -55,6 +57,22 @@ class Window:
         if at + length > self.available:
             self.refill(at)
         return self.data[at - self.base : at - self.base + length]
+
+    def peek_far(self, at: int, length: int) -> bytes:
+        """`peek` for headers with large values between them: reads no more than the header if it lies far away."""
+        if at < self.available + WINDOW_BYTES or self.size - at < WINDOW_BYTES:
+            return self.peek(at, length)
+        self.data = self.source.read(at, length)
+        self.base, self.available = at, at + len(self.data)
+        return self.data
+
+    def glance(self, at: int, length: int) -> bytes:
+        """Bytes ahead without moving the window; none when they lie outside and the source only goes forwards."""
+        if at + length <= self.available:
+            return self.data[at - self.base : at - self.base + length]
+        if self._forwards or at + length > self.size:
+            return b""
+        return self.source.read(at, length)
 
     def take(self, at: int, length: int) -> bytes:
         """Exactly these bytes, any number. The window moves behind them if they do not lie in it.
@@ -97,6 +115,7 @@ class InflatedSource:
 
     def _rewind(self) -> None:
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._checksum = 0
         self._input = self._begin
         self._position = self._begin
         self._pending = b""
@@ -144,6 +163,7 @@ class InflatedSource:
                 limit="inflated_bytes",
                 ceiling=self._limit,
             )
+        self._checksum = zlib.crc32(out, self._checksum)
         if self._inflate.eof:
             self._end(len(out))
         elif not feed and not out:
@@ -155,6 +175,13 @@ class InflatedSource:
         self._known = self._position + inflated
         behind = self._inflate.unused_data
         at = self._input
+        # Some writers leave the trailer of a gzip member behind the stream (RFC 1952 2.3.1).
+        length = self._known - self._begin
+        trailer = struct.pack("<II", self._checksum, length & 0xFFFFFFFF)
+        if len(behind) < 8 and at < self._source.size:
+            more = self._source.read(at, min(8, self._source.size - at))
+            behind, at = behind + more, at + len(more)
+        behind = behind.removeprefix(trailer)
         while behind or at < self._source.size:
             # One byte may pad the stream to an even length (PS3.5 A.5); more zeros do no harm.
             if behind.strip(b"\0"):

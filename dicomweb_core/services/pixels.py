@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from dicomweb_core.codecs.frame_index import read_chunks, read_frame, read_native_little_endian, swapped, word_bytes
+from dicomweb_core.codecs.byte_order import swapped, word_bytes
+from dicomweb_core.codecs.frame_index import read_chunks, read_frame, read_native_little_endian
 from dicomweb_core.errors import NotAcceptable, NotFound
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services.answers import multipart_answer, part_answer
@@ -16,7 +17,7 @@ from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.sources import open_source
 from dicomweb_core.storage.instances import StoredInstance
-from dicomweb_core.values.attributes import BINARY_VRS, PIXEL_DATA, Attributes
+from dicomweb_core.values.attributes import BINARY_VRS, PIXEL_DATA
 from dicomweb_core.values.blobs import BulkValue, FrameIndex, InstanceLayout, Span
 from dicomweb_core.values.messages import Response
 from dicomweb_core.values.resources import InstanceRef, Ref

@@ -9,14 +9,15 @@ from typing import NamedTuple
 import orjson
 
 from dicomweb_core.codecs.dicom_xml import to_xml
+from dicomweb_core.rules.entities import attributes_of
 from dicomweb_core.rules.matching import matches
 from dicomweb_core.rules.negotiation import Accept, choose
-from dicomweb_core.rules.result_attributes import candidate_attributes, result
+from dicomweb_core.rules.result_attributes import result
 from dicomweb_core.services.answers import multipart_answer, single_answer
 from dicomweb_core.services.parts import Part
 from dicomweb_core.services.retrieve import JSON, METADATA_OFFERS, XML
 from dicomweb_core.services.site import Scope, Site
-from dicomweb_core.storage.instances import Candidate
+from dicomweb_core.values.candidates import Candidate
 from dicomweb_core.values.messages import Response
 from dicomweb_core.values.queries import Query
 
@@ -60,7 +61,7 @@ def find(site: Site, query: Query, base_url: str, scope: Scope) -> Page:
     size = matched = 0
     room = True
     for candidate in candidates:
-        if not matches(query.keys, candidate_attributes(query, candidate)):
+        if not matches(query.keys, attributes_of(candidate)):
             continue
         matched += 1
         if matched > query.offset and len(page) < limit and room:

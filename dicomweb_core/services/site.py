@@ -59,12 +59,15 @@ class Scope:
 EVERYTHING = Scope()
 
 
+DEFAULT_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The decisions of a site, handed to every transaction."""
 
     instances: InstanceStore
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT_LIMITS
     authorize: Authorize = allow_all
     on_duplicate: OnDuplicate = OnDuplicate.KEEP
     keep_preamble: bool = False

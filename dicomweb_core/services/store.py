@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-
 from dicomweb_core.codecs.part10_reader import ReadInstance, read_part10
 from dicomweb_core.errors import (
     CorruptBlob,
@@ -77,7 +76,7 @@ class InstanceIntake:
             self._blob.write(memoryview(head)[PREAMBLE_BYTES:])
 
     def finish(self) -> tuple[StagedBlob, ReadInstance, int]:
-        """The sealed blob, what it says, and its size in bytes. Raises InvalidDataset, TooLarge; then it is discarded."""
+        """The sealed blob, what it says, and its size in bytes. What it raises, it discards: InvalidDataset, TooLarge."""
         if self._preamble:
             self._blob.write(self._preamble)
         reader = self._blob.seal()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import random
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from dicomweb_lmdb import LMDBInstanceStore
+from dicomweb_core.testing.samples import Sample, sample
 
 from dicomweb_core import OriginServer
-from dicomweb_core.testing.samples import Sample, sample
+from dicomweb_lmdb import LMDBInstanceStore
 from tests.clients import multipart
 from tests.served import Served
 
@@ -24,17 +25,15 @@ def send(served: Served, batches: list[list[Sample]], acknowledged: set[str]) ->
         content_type, body = multipart(*(item.part10 for item in batch))
         try:
             status, _ = served.request("POST", "/studies", body, {"Content-Type": content_type})
-        except OSError:
-            return
-        except Exception as error:  # http.client has many ways to say that the connection broke
-            assert type(error).__module__ == "http.client", error
+        except (OSError, http.client.HTTPException):
             return
         assert status == 200
         acknowledged |= {item.ref.instance for item in batch}
 
 
 @pytest.mark.parametrize(
-    "rounds", [pytest.param(4, id="few"), pytest.param(50, id="fifty", marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    "rounds",
+    [pytest.param(4, id="few"), pytest.param(50, id="fifty", marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_killed_while_storing_500_instances_A70(tmp_path: Path, rounds: int) -> None:
     chance = random.Random(rounds)
@@ -78,6 +77,6 @@ def test_killed_while_storing_500_instances_A70(tmp_path: Path, rounds: int) -> 
         halves += bool(found - acknowledged)
         acknowledged |= found
         store.close()
-        files = {path for path in folder.rglob("*.dcm")}
+        files = set(folder.rglob("*.dcm"))
         large = {uid for uid in found if len(by_uid[uid].part10) > 65_536}
         assert len(files) == len(large), "orphans are swept when the store is opened"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dicomweb_memory import MemoryInstanceStore
 from lxml import etree
 
 from dicomweb_core import OriginServer
 from dicomweb_core.rules.targets import RESOURCES
+from dicomweb_memory import MemoryInstanceStore
 from tests.clients import BASE, Client
 
 WADL = "{http://wadl.dev.java.net/2009/02}"
@@ -89,7 +89,6 @@ def test_other_types_are_not_acceptable(memory_client: Client) -> None:
     ],
 )
 def test_preflight_is_answered_as_preflight_CAP_07(origins: set[str], origin: str, allowed: str | None) -> None:
-
 
     def refuse(_access: object) -> None:
         raise AssertionError("a preflight carries no credentials")

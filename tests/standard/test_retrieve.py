@@ -28,9 +28,7 @@ ONE_BIT = file_bytes("liver.dcm")
 
 def url_of(instance: bytes) -> str:
     data = pydicom.dcmread(io.BytesIO(instance), stop_before_pixels=True)
-    return (
-        f"/studies/{data.StudyInstanceUID}/series/{data.SeriesInstanceUID}/instances/{data.SOPInstanceUID}"
-    )
+    return f"/studies/{data.StudyInstanceUID}/series/{data.SeriesInstanceUID}/instances/{data.SOPInstanceUID}"
 
 
 def stored(client: Client, *instances: bytes) -> str:

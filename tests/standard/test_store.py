@@ -91,7 +91,9 @@ def test_same_bytes_twice_STO_33(client: Client) -> None:
     ("policy", "status", "kept"),
     [(OnDuplicate.KEEP, 409, CT), (OnDuplicate.REPLACE, 200, other(CT)), (OnDuplicate.IGNORE, 202, CT)],
 )
-def test_other_bytes_under_the_same_uid_A16(server: OriginServer, policy: OnDuplicate, status: int, kept: bytes) -> None:
+def test_other_bytes_under_the_same_uid_A16(
+    server: OriginServer, policy: OnDuplicate, status: int, kept: bytes
+) -> None:
     client = Client(OriginServer(instances=server.site.instances, on_duplicate=policy))
     client.store(CT)
     answer = client.store(other(CT))
