@@ -2,7 +2,7 @@
 
 Taken as well: text before the first and after the last boundary, LF alone as line end, blanks behind a boundary,
 folded headers, no line end behind the last boundary, a last boundary without its `--`, no parts at all.
-Content-Length of a part is not believed: boundaries decide.
+Content-Length of a part is not believed: boundaries decide. Codings of a part are not undone.
 """
 
 from __future__ import annotations
@@ -25,11 +25,6 @@ _BOUNDARY: Final = re.compile(r"[\x20-\x7e]*[\x21-\x7e]")
 _DELIMITER_END: Final = rb"(--)?[ \t]{0,256}\r?\n"
 _BEGUN_DELIMITER_END: Final = re.compile(rb"-|(--)?[ \t]{0,256}\r?")
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
-# Codings of a part would have to be undone; PS3.18 Table 8.6.1-1 allows none.
-_PLAIN: Final = {
-    "Content-Transfer-Encoding": frozenset({"binary", "8bit", "7bit", "identity"}),
-    "Content-Encoding": frozenset({"identity"}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +226,6 @@ class MultipartDecoder:
         if self._parts > self._limits.multipart_parts:
             raise self._too_large("multipart_parts", "The payload has too many parts")
         start = PartStart(tuple(self._headers), _media_type(self._headers))
-        for name, plain in _PLAIN.items():
-            if (start.header(name) or "identity").lower() not in plain:
-                raise InvalidPayload(f"Part {self._parts} has a {name} header: codings of parts are not supported.")
         self._headers.clear()
         self._header_bytes = 0
         self._state = _State.CONTENT
