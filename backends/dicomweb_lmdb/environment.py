@@ -267,27 +267,30 @@ def as_ours(error: lmdb.Error | OSError) -> StorageUnavailable:
 
 def _tables(environment: lmdb.Environment) -> Tables:
     """Opens all tables, or makes them. Raises StorageUnavailable if they are of another format."""
-    with environment.begin() as txn:
-        try:
-            tables = _opened_tables(environment, txn, create=False)
-        except (lmdb.NotFoundError, lmdb.ReadonlyError):
-            tables = None
-    if tables is None:
+    try:
+        tables = _opened_tables(environment)
+    except (lmdb.NotFoundError, lmdb.ReadonlyError):
         with environment.begin(write=True) as txn:
-            tables = _opened_tables(environment, txn, create=True)
-            txn.put(FORMAT_KEY, FORMAT, db=tables.store, overwrite=False)
+            made = _opened_tables(environment, txn)
+            txn.put(FORMAT_KEY, FORMAT, db=made.store, overwrite=False)
+        # If another process made them meanwhile that transaction changed nothing, and its handles are gone.
+        tables = _opened_tables(environment)
     with environment.begin() as txn:
         if txn.get(FORMAT_KEY, db=tables.store) != FORMAT:
             raise StorageUnavailable("The store was written by another version of this program.")
     return tables
 
 
-def _opened_tables(environment: lmdb.Environment, txn: lmdb.Transaction[bytes], *, create: bool) -> Tables:
+def _opened_tables(environment: lmdb.Environment, txn: lmdb.Transaction[bytes] | None = None) -> Tables:
+    """Handles of all tables; made in the transaction, if there is one.
+
+    Without, each is opened by itself: a handle opened in a transaction that only reads does not outlive it.
+    """
     made = {}
     for name in Tables._fields:
         many = name in _MANY
         made[name] = environment.open_db(
-            name.encode(), txn=txn, create=create, dupsort=many, dupfixed=many, integerdup=many
+            name.encode(), txn=txn, create=txn is not None, dupsort=many, dupfixed=many, integerdup=many
         )
     return Tables(**made)
 
