@@ -251,7 +251,7 @@ def test_un_of_undefined_length_is_implicit_little_endian_inside(order: str) -> 
 
 
 def test_values_too_long_for_their_vr_become_un_COM_25() -> None:
-    for size, vr in ((65_534, b"LT"), (65_536, b"UN"), (200_000, b"UN")):
+    for size, vr in ((65_534, b"LT"), (65_535, b"UN"), (65_536, b"UN"), (200_000, b"UN")):
         value = b"x" * size
         output = convert(implicit(0x00104000, value), IMPLICIT, chunk_bytes=1_000)
         assert output[4:6] == vr

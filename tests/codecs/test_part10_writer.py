@@ -13,7 +13,7 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_frames, parse_basic_offsets
 
 from dicomweb_core.codecs.byte_order import WORD_BYTES, swapped
 from dicomweb_core.codecs.frame_index import read_chunks, read_frame
@@ -171,9 +171,12 @@ def test_attributes_are_written_in_ascending_order_and_items_say_their_character
         "0040A043": {"vr": "SQ", "Value": [item]},
         "00100020": {"vr": "LO", "Value": ["ü"]},
         "0010001a": {"vr": "LO"},
+        "0010001B": {"vr": "LO"},
     }
     content = written(attributes)
-    places = [content.index(start) for start in (b"\x10\0\x1a\0LO", b"\x10\0\x20\0LO", b"\x40\0\x43\xa0SQ")]
+    places = [
+        content.index(start) for start in (b"\x10\0\x1a\0LO", b"\x10\0\x1b\0LO", b"\x10\0\x20\0LO", b"\x40\0\x43\xa0SQ")
+    ]
     assert places == sorted(places)
     dataset = pydicom.dcmread(BytesIO(content))
     assert dataset.PatientID == "ü"
@@ -211,6 +214,8 @@ def test_compressed_frames_are_encapsulated_a_fragment_each_STO_11(frames: list[
     dataset = pydicom.dcmread(BytesIO(written(attributes, syntax=JPEG, bulk=lambda path, uri: pieces)))
     read = list(generate_frames(dataset.PixelData, number_of_frames=len(frames)))
     assert read == [frame + b"\0" * (len(frame) % 2) for frame in frames]
+    items = [sum(8 + len(frame) for frame in read[:index]) for index in range(len(read))]
+    assert parse_basic_offsets(dataset.PixelData) == items
 
 
 def test_chunks_are_neither_small_nor_large() -> None:
