@@ -68,19 +68,21 @@ def private_vr(creator: str, group: int, element: int) -> str | None:
     return None
 
 
-def tag_of_keyword(keyword: str) -> str | None:
+@lru_cache(maxsize=16_384)
+def tag_of(keyword: str) -> str | None:
     """8 hex digits of a keyword ("PatientName"), or None. Exact case, as PS3.6 writes it."""
     tag = tag_for_keyword(keyword)
     return None if tag is None else f"{tag:08X}"
 
 
 @lru_cache(maxsize=16_384)
-def keyword_of_tag(tag: str) -> str:
+def keyword_of(tag: str) -> str:
     """The keyword of 8 hex digits, also in repeating groups; empty for private and unknown attributes."""
     return keyword_for_tag(int(tag, 16))
 
 
 @lru_cache(maxsize=16_384)
-def vr_of_tag(tag: str) -> str | None:
-    """The VR of 8 hex digits of a standard attribute, or None. See the module about ambiguous VRs."""
-    return public_vr(int(tag, 16))
+def vr_of(tag: str) -> str | None:
+    """The VR of 8 hex digits of a standard attribute, the first where there are several; None for others."""
+    vr = public_vr(int(tag, 16))
+    return None if vr is None else vr[:2]

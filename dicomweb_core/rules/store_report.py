@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -95,8 +96,8 @@ def response_module(report: StoreReport, base_url: str) -> Attributes:
     return module
 
 
-def _value(vr: str, values: list[object] | list[str] | list[Attributes] | None) -> Attribute:
-    return {"vr": vr, "Value": values} if values else {"vr": vr}
+def _value(vr: str, values: Sequence[object] | None) -> Attribute:
+    return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
 
 
 def _referenced(item: StoredItem, base_url: str) -> Attributes:

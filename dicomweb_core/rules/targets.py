@@ -61,13 +61,16 @@ _SERIES: Final = _STUDY + "/series/{series}"
 _INSTANCE: Final = _SERIES + "/instances/{instance}"
 
 
-def _resource(template: str, level: Level | None = None, **methods: Transaction) -> Resource:
+def _resource(template: str, level: Level | None = None, /, **methods: Transaction) -> Resource:
     return Resource(template, MappingProxyType(methods), level)
 
 
-def _retrievable(template: str, **more: Transaction) -> tuple[Resource, ...]:
+def _retrievable(template: str, *, store: bool = False) -> tuple[Resource, ...]:
+    methods = {"GET": Transaction.RETRIEVE_INSTANCES, "DELETE": Transaction.DELETE}
+    if store:
+        methods["POST"] = Transaction.STORE
     return (
-        _resource(template, GET=Transaction.RETRIEVE_INSTANCES, **more, DELETE=Transaction.DELETE),
+        Resource(template, MappingProxyType(methods)),
         _resource(template + "/metadata", GET=Transaction.RETRIEVE_METADATA),
         _resource(template + "/bulkdata", GET=Transaction.RETRIEVE_BULKDATA),
         _resource(template + "/pixeldata", GET=Transaction.RETRIEVE_PIXEL_DATA),
@@ -77,7 +80,7 @@ def _retrievable(template: str, **more: Transaction) -> tuple[Resource, ...]:
 RESOURCES: Final[tuple[Resource, ...]] = (
     _resource("/"),
     _resource("/studies", Level.STUDY, GET=Transaction.SEARCH, POST=Transaction.STORE),
-    *_retrievable(_STUDY, POST=Transaction.STORE),
+    *_retrievable(_STUDY, store=True),
     _resource(_STUDY + "/series", Level.SERIES, GET=Transaction.SEARCH),
     _resource(_STUDY + "/instances", Level.INSTANCE, GET=Transaction.SEARCH),
     *_retrievable(_SERIES),

@@ -16,9 +16,13 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from dicomweb_core.values.blobs import InstanceLayout
+from dicomweb_core.values.candidates import Candidate as Candidate
+from dicomweb_core.values.candidates import InstanceSummary as InstanceSummary
+from dicomweb_core.values.candidates import SeriesSummary as SeriesSummary
+from dicomweb_core.values.candidates import StudySummary as StudySummary
 from dicomweb_core.values.messages import Buffer
 from dicomweb_core.values.queries import Query
-from dicomweb_core.values.resources import InstanceRef, Ref, SeriesRef, StudyRef
+from dicomweb_core.values.resources import InstanceRef, Ref, StudyRef
 
 
 class BlobReader(Protocol):
@@ -124,44 +128,6 @@ class StoredInstance(NamedTuple):
     def layout(self) -> InstanceLayout:
         """Where things lie in the file."""
         return InstanceLayout.unpack(self.packed_layout)
-
-
-class StudySummary(NamedTuple):
-    """A study for search: its attributes as JSON text, and what is computed over its content now."""
-
-    ref: StudyRef
-    attributes: bytes
-    series: int
-    instances: int
-    modalities: tuple[str, ...]
-    """Distinct, ascending."""
-    sop_classes: tuple[str, ...]
-    """Distinct, ascending."""
-
-
-class SeriesSummary(NamedTuple):
-    """A series for search."""
-
-    ref: SeriesRef
-    attributes: bytes
-    instances: int
-
-
-class InstanceSummary(NamedTuple):
-    """An instance for search. `metadata` is empty unless the query needs it."""
-
-    ref: InstanceRef
-    attributes: bytes
-    transfer_syntax_uid: str
-    metadata: bytes
-
-
-class Candidate(NamedTuple):
-    """One entity of the queried level with the levels above it; None below."""
-
-    study: StudySummary
-    series: SeriesSummary | None = None
-    instance: InstanceSummary | None = None
 
 
 class Candidates(Protocol):

@@ -27,6 +27,10 @@ class Limits:
     multipart_preamble_bytes: int = 65_536
     """Bytes before the first boundary, and after the last."""
 
+    # -- DICOM JSON and XML sent by a client (PS3.18 F, PS3.19 A.1) --
+    model_bytes: int = 64 << 20
+    """The text of one part or payload: it is read as a whole."""
+
     # -- Part 10 --
     instance_bytes: int = 1 << 40
     """One Part 10 file, as sent."""

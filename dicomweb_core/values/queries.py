@@ -18,57 +18,69 @@ class Level(IntEnum):
     INSTANCE = 3
 
 
-class SingleValue(NamedTuple):
-    """Equal by the rules of the VR (PS3.4 C.2.2.2.1)."""
+# No tuples: two conditions of different kinds must never be equal, plans are kept by query.
+
+
+@dataclass(frozen=True, slots=True)
+class SingleValue:
+    """Equal by the rules of the VR (PS3.4 C.2.2.2.1). DA, TM and DT are normalised as in `Range`."""
 
     value: str
 
 
-class AnyUID(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AnyUID:
     """One of the UIDs (PS3.4 C.2.2.2.2)."""
 
     values: frozenset[str]
 
 
-class Universal(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Universal:
     """Everything matches, the attribute is returned (PS3.4 C.2.2.2.3)."""
 
 
-class Wildcard(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wildcard:
     """`*` any run, `?` exactly one character (PS3.4 C.2.2.2.4)."""
 
     pattern: str
 
 
-class Range(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Range:
     """DA, TM or DT between two values, both included, None for an open end (PS3.4 C.2.2.2.5).
 
-    The ends are as the rules normalise them: complete, of one width, comparable as text.
+    The ends are as `rules.date_times` normalises them: DA 8 digits, TM 12 (HHMMSSFFFFFF), DT both, its offset behind.
     """
 
     first: str | None
     last: str | None
 
 
-class CombinedRange(NamedTuple):
-    """A DA and a TM attribute as one interval (PS3.18 8.3.4.1.1). Ends are date + time texts of one width."""
+@dataclass(frozen=True, slots=True)
+class CombinedRange:
+    """A DA and a TM attribute as one interval (PS3.18 8.3.4.1.1). Ends are 20 digits, YYYYMMDDHHMMSSFFFFFF."""
 
     time_tag: str
     first: str | None
     last: str | None
 
 
-class EmptyValue(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EmptyValue:
     """Absent or empty (PS3.4 C.2.2.2.7)."""
 
 
-class AllValues(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AllValues:
     """Every one of the values is among those of the entity (PS3.4 C.2.2.2.8)."""
 
     values: tuple[str, ...]
 
 
-class WithinItem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class WithinItem:
     """All keys match within one item of the sequence (PS3.4 C.2.2.2.6)."""
 
     keys: tuple[MatchKey, ...]
@@ -80,7 +92,8 @@ Condition = SingleValue | AnyUID | Universal | Wildcard | Range | CombinedRange 
 class MatchKey(NamedTuple):
     """An attribute and what its values must satisfy.
 
-    A private attribute has the block-independent tag `gggg00ee` and its creator (PS3.5 7.8.1).
+    A private attribute has the block-independent tag `gggg00ee`, its creator (PS3.5 7.8.1), and VR UN: the entity says
+    what it is. A private creator is an attribute of its own, in whatever block: `gggg0010` without a creator.
     """
 
     tag: str
@@ -88,6 +101,9 @@ class MatchKey(NamedTuple):
     condition: Condition
     creator: str | None = None
     fuzzy: bool = False
+    """Of a person name: by words, see `rules.person_names`."""
+    timezone: int | None = None
+    """Minutes east of UTC that the dates and times of the condition are in; None if they are the entity's own."""
 
 
 class AttributePath(NamedTuple):
@@ -108,7 +124,8 @@ class Query:
     include_all: bool = False
     limit: int | None = None
     offset: int = 0
-    timezone: str | None = None
+    timezone: int | None = None
+    """Timezone Offset From UTC of the query, in minutes (PS3.18 8.3.4.1.1)."""
     needs_metadata: bool = False
     """Whether a key or a returned attribute is only in the full metadata of an instance."""
     warnings: tuple[str, ...] = ()
@@ -128,7 +145,8 @@ class Probe:
     """A question an index can answer: terms of `tag` within any of the ranges (both ends included).
 
     With a pattern, only terms it matches in full. `exact`: the entities with such a term are those that match the
-    key, no more; else they are a superset that has to be matched again.
+    key, no more; else they are a superset that has to be matched again. A term found through a pattern that ends with
+    `index_terms.TRUNCATED` makes the answer inexact.
     """
 
     level: Level

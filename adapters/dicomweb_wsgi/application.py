@@ -1,0 +1,174 @@
+"""A WSGI application (PEP 3333) around an origin server: environ -> Request -> Response -> chunks.
+
+The path reaches the origin percent-decoded, as every WSGI server gives it: `%2F` in a segment is a slash by then.
+No DICOM identifier contains one. Methods come from the request line only, never from an override header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import quote
+
+from dicomweb_core.errors import BadRequest, DICOMwebError, NotFound
+from dicomweb_core.server import error_response
+from dicomweb_core.values.limits import Limits
+from dicomweb_core.values.messages import HeaderList, Request, Response
+from dicomweb_wsgi.base_url import TrustedProxies, base_url, parse_mount, parse_public_url
+from dicomweb_wsgi.chunks import ResponseChunks
+from dicomweb_wsgi.payload import LengthRequired, Payload, payload_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
+WSGIApplication = Callable[[dict[str, Any], "StartResponse"], Iterable[bytes]]
+
+_STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_WITHOUT_PAYLOAD: Final = frozenset((204, 304))
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNSAFE_IN_VALUE: Final = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
+_NOT_THE_ORIGINS: Final = frozenset(
+    # Framing and connection are the server's (PEP 3333, RFC 9110 7.6.1).
+    ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
+_CLOSE_BY_THEMSELVES: Final = frozenset(
+    # Servers, known by a key in environ, that do not take the unread rest of a payload for the next request.
+    ("gunicorn.socket", "waitress.client_disconnected", "werkzeug.socket")
+)
+_DEFAULT_LIMITS: Final = Limits()
+_QUERY_CHARACTERS: Final = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class Origin(Protocol):
+    """What is served: an origin server, or anything else that answers requests."""
+
+    def handle(self, request: Request) -> Response:
+        """The answer to one request. Raises ClientDisconnected only."""
+
+
+def wsgi_application(
+    origin: Origin,
+    *,
+    mount: str = "",
+    public_url: str | None = None,
+    trusted_proxies: Sequence[str] = (),
+    limits: Limits = _DEFAULT_LIMITS,
+) -> WSGIApplication:
+    """The WSGI application that serves an origin, for any server and any number of threads.
+
+    `mount` is the path of the service below the application ("/dicom-web"); what is not below it is not found.
+    `public_url` is the URL of the service as clients see it, the mount included; without it, it is taken from each
+    request (see `base_url`). `trusted_proxies` are the addresses or networks whose forwarding headers are believed;
+    such a proxy must overwrite X-Forwarded-Proto, -Host, -Port and -Prefix or remove them.
+    Raises ValueError for arguments that are none of these.
+    """
+    mount = parse_mount(mount)
+    fixed_url = parse_public_url(public_url) if public_url else None
+    proxies = TrustedProxies.parse(trusted_proxies)
+
+    def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        method: str = environ["REQUEST_METHOD"]
+        payload: Payload | None = None
+        try:
+            payload = payload_of(environ, ceiling=limits.request_bytes)
+            request = Request(
+                method,
+                _path_below(mount, environ.get("PATH_INFO", "")),
+                _query(environ.get("QUERY_STRING", "")),
+                _headers(environ),
+                payload,
+                fixed_url or base_url(environ, proxies, mount),
+            )
+            response = origin.handle(request)
+        except DICOMwebError as error:
+            response = _refusal(error)
+        try:
+            omit = method == "HEAD" or response.status in _WITHOUT_PAYLOAD
+            start_response(_status_line(response.status), _wsgi_headers(response))
+            return ResponseChunks(
+                response.body,
+                payload or _unread(environ),
+                omit=omit,
+                reuses_connection=environ.keys().isdisjoint(_CLOSE_BY_THEMSELVES),
+            )
+        except BaseException:
+            response.body.close()
+            raise
+
+    return application
+
+
+def _path_below(mount: str, path_info: str) -> str:
+    try:
+        path = path_info if path_info.isascii() else path_info.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        raise BadRequest("The path of the URL is not UTF-8.") from None
+    if mount:
+        if path != mount and not path.startswith(mount + "/"):
+            raise NotFound("There is no such resource.")
+        path = path[len(mount) :]
+    return path if path.startswith("/") else "/" + path
+
+
+def _query(query: str) -> str:
+    # Bytes that a client should have percent-encoded; as latin-1 text they would be read as other characters.
+    return query if query.isascii() else quote(query.encode("latin-1"), safe=_QUERY_CHARACTERS)
+
+
+@lru_cache(maxsize=512)
+def _header_name(key: str) -> str:
+    """`Accept-Charset` for HTTP_ACCEPT_CHARSET; empty if the key of the environ is no header."""
+    if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        return key.replace("_", "-").title()
+    if not key.startswith("HTTP_") or key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
+        return ""
+    return key[5:].replace("_", "-").title()
+
+
+def _headers(environ: dict[str, Any]) -> HeaderList:
+    return tuple((name, value) for key, value in environ.items() if (name := _header_name(key)) and value)
+
+
+def _unread(environ: dict[str, Any]) -> Payload | None:
+    """What must be read away when the payload was refused unseen: all that comes, if it ends by itself."""
+    if environ.get("wsgi.input_terminated"):
+        return Payload(environ["wsgi.input"], None, ceiling=1 << 62)
+    text = environ.get("CONTENT_LENGTH") or ""
+    # A length that is no number was refused: nobody knows where the next request begins.
+    known = text.isascii() and text.isdigit() and len(text) < 20
+    payload = Payload(environ["wsgi.input"], int(text) if known else 0, ceiling=1 << 62)
+    payload.failed = not known
+    return payload
+
+
+def _status_line(status: int) -> str:
+    return _STATUS_LINES.get(status) or f"{status} Status"
+
+
+@lru_cache(maxsize=256)
+def _is_the_origins(name: str) -> bool:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("a response header has a name that is no token")
+    return name.lower() not in _NOT_THE_ORIGINS
+
+
+def _wsgi_headers(response: Response) -> list[tuple[str, str]]:
+    headers = [
+        (name, value if _UNSAFE_IN_VALUE.search(value) is None else _UNSAFE_IN_VALUE.sub("?", value))
+        for name, value in response.headers
+        if _is_the_origins(name)
+    ]
+    length = response.body.length
+    if length is not None and response.status not in _WITHOUT_PAYLOAD:
+        headers.append(("Content-Length", str(length)))
+    return headers
+
+
+def _refusal(error: DICOMwebError) -> Response:
+    """The Status Report the origin would give (PS3.18 8.6.3)."""
+    report = error_response(error)
+    status = 411 if isinstance(error, LengthRequired) else report.status
+    return Response(status, (*report.headers, ("X-Content-Type-Options", "nosniff")), report.body)

@@ -1,0 +1,319 @@
+"""The LMDB environment of a store: opened once per process, never carried across a fork, foreign errors made ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple
+
+import lmdb
+
+from dicomweb_core.errors import OutOfSpace, StorageUnavailable
+from dicomweb_lmdb.keys import FORMAT_KEY
+
+FORMAT: Final = b"1"
+"""Of the files. A store of another format is not touched."""
+
+_READERS: Final = 1024
+_READER_CHECK_SECONDS: Final = 30.0
+_FORK_SECONDS: Final = 10.0
+"""How long a fork waits for transactions of other threads to end."""
+
+_SMALLER_MAPS: Final = (64 << 30, 8 << 30, 1 << 30)
+"""Tried in turn where the address space is limited."""
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Tables(NamedTuple):
+    """The tables. Ids are 64-bit, ascending in order of arrival and never reused; in keys they are big endian."""
+
+    store: lmdb._Database
+    """`format`, `counters`, `totals`."""
+    studies: lmdb._Database
+    """study -> StudyRow"""
+    series: lmdb._Database
+    """series -> SeriesRow"""
+    instances: lmdb._Database
+    """series, instance -> InstanceRow"""
+    files: lmdb._Database
+    """series, instance -> FileRow, with the content if it is small"""
+    metadata: lmdb._Database
+    """series, instance -> metadata text: a series is one range"""
+    arrivals: lmdb._Database
+    """instance -> study, series"""
+    counts: lmdb._Database
+    """level, tier, block of ids -> how many of them live"""
+    deleted: lmdb._Database
+    """hash of a path -> nothing: what was here and is gone"""
+    contents: lmdb._Database
+    """writer, number -> nothing: the content files in use"""
+    trash: lmdb._Database
+    """writer, number -> nothing: content files to unlink"""
+    writers: lmdb._Database
+    """writer -> first block of its files that may hold unused ones"""
+    series_of_study: lmdb._Database
+    """study -> series, many"""
+    instances_of_series: lmdb._Database
+    """series -> instance, many"""
+    terms: lmdb._Database
+    """level, tag, value -> id, many"""
+
+
+_MANY: Final = frozenset({"series_of_study", "instances_of_series", "terms"})
+
+
+class View(NamedTuple):
+    """A transaction and the tables to read, or write, in it."""
+
+    txn: lmdb.Transaction[bytes]
+    tables: Tables
+
+
+class _Opened(NamedTuple):
+    pid: int
+    lmdb: lmdb.Environment
+    tables: Tables
+
+
+class Environment:
+    """Transactions over one directory. Threads share it; every process opens its own when it needs it."""
+
+    def __init__(self, path: Path, *, map_size: int) -> None:
+        self._path = path
+        self._map_size = map_size
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._opened: _Opened | None = None
+        self._active = 0
+        self._stale = False
+        self._closed = False
+        self._checked = time.monotonic()
+        _environments.add(self)
+
+    def read(self) -> Reading:
+        """A context that gives a View of one moment. Keep it short: it holds back pages that writers free."""
+        return Reading(self)
+
+    def write(self) -> Writing:
+        """A context that gives a View to write in; durable when it is left, nothing happened if it raises."""
+        return Writing(self)
+
+    def close(self) -> None:
+        """Waits for transactions of other threads. Idempotent."""
+        with self._idle:
+            self._closed = True
+            self._idle.wait_for(lambda: not self._active, _FORK_SECONDS)
+            self._release()
+
+    def enter(self) -> _Opened:
+        """Opened, and kept open until `leave`. Raises StorageUnavailable."""
+        with self._lock:
+            opened = self._opened
+            if opened is None or opened.pid != os.getpid():
+                opened = self._open()
+            self._active += 1
+            return opened
+
+    def leave(self, error: BaseException | None) -> None:
+        """Ends what `enter` began."""
+        with self._idle:
+            self._active -= 1
+            if isinstance(error, (lmdb.PanicError, lmdb.MapResizedError)):
+                self._stale = True
+            if not self._active:
+                if self._stale:
+                    self._release()
+                self._idle.notify_all()
+
+    def check_readers(self, opened: _Opened) -> bool:
+        """Frees the slots of dead readers, now and then; whether it was time."""
+        now = time.monotonic()
+        if now - self._checked < _READER_CHECK_SECONDS:
+            return False
+        self._checked = now
+        opened.lmdb.reader_check()
+        return True
+
+    def before_fork(self) -> None:
+        """LMDB must not be used across a fork: closes, and holds everybody until `after_fork`."""
+        self._lock.acquire()
+        self._idle.wait_for(lambda: not self._active, _FORK_SECONDS)
+        if not self._active:
+            self._release()
+
+    def after_fork(self, *, child: bool) -> None:
+        """Goes on. In the child no other thread exists."""
+        if child:
+            self._lock = threading.Lock()
+            self._idle = threading.Condition(self._lock)
+            self._active = 0
+        else:
+            self._lock.release()
+
+    def _release(self) -> None:
+        opened, self._opened, self._stale = self._opened, None, False
+        if opened is not None:
+            opened.lmdb.close()
+
+    def _open(self) -> _Opened:
+        if self._closed:
+            raise StorageUnavailable("The store is closed.")
+        # Somebody forked without telling Python. What was inherited holds no transaction of ours.
+        self._release()
+        try:
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            environment = self._map()
+            try:
+                opened = _Opened(os.getpid(), environment, _tables(environment))
+                environment.reader_check()
+            except BaseException:
+                environment.close()
+                raise
+        except (lmdb.Error, OSError) as error:
+            raise as_ours(error) from error
+        self._opened = opened
+        return opened
+
+    def _map(self) -> lmdb.Environment:
+        for size in (self._map_size, *(size for size in _SMALLER_MAPS if size < self._map_size)):
+            try:
+                return lmdb.open(
+                    str(self._path), map_size=size, max_readers=_READERS, max_dbs=len(Tables._fields), mode=0o700,
+                    # A spare transaction would hold a slot of the reader table that a forked child shares.
+                    max_spare_txns=0,
+                )  # fmt: skip
+            except lmdb.MemoryError:
+                continue
+        raise StorageUnavailable("There is no address space for the store.")
+
+
+class Reading:
+    """See `Environment.read`."""
+
+    __slots__ = ("_environment", "_txn")
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def __enter__(self) -> View:
+        opened = self._environment.enter()
+        try:
+            self._txn = opened.lmdb.begin()
+        except lmdb.Error as error:
+            self._environment.leave(error)
+            raise as_ours(error) from error
+        return View(self._txn, opened.tables)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._txn.abort()
+        self._environment.leave(error)
+        if isinstance(error, lmdb.Error):
+            raise as_ours(error) from error
+
+
+class Writing:
+    """See `Environment.write`. `attempted` says that the commit began: then only a look can tell if it happened."""
+
+    __slots__ = ("_environment", "_txn", "attempted", "checked_readers")
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self.attempted = False
+        self.checked_readers = False
+
+    def __enter__(self) -> View:
+        opened = self._environment.enter()
+        try:
+            self.checked_readers = self._environment.check_readers(opened)
+            self._txn = opened.lmdb.begin(write=True)
+        except lmdb.Error as error:
+            self._environment.leave(error)
+            raise as_ours(error) from error
+        return View(self._txn, opened.tables)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        failed = error
+        try:
+            if failed is None:
+                self.attempted = True
+                self._txn.commit()
+            else:
+                self._txn.abort()
+        except lmdb.Error as at_commit:
+            failed = at_commit
+        finally:
+            self._environment.leave(failed)
+        if isinstance(failed, lmdb.Error):
+            raise as_ours(failed) from failed
+
+
+def as_ours(error: lmdb.Error | OSError) -> StorageUnavailable:
+    """The error of the family for one of LMDB or the operating system."""
+    no_room = isinstance(error, (lmdb.MapFullError, lmdb.DiskError, lmdb.TxnFullError))
+    if no_room or getattr(error, "errno", None) in NO_ROOM or getattr(error, "code", None) in NO_ROOM:
+        return OutOfSpace("There is no room in the storage.")
+    return StorageUnavailable("The storage cannot be used now.")
+
+
+def _tables(environment: lmdb.Environment) -> Tables:
+    """Opens all tables, or makes them. Raises StorageUnavailable if they are of another format."""
+    with environment.begin() as txn:
+        try:
+            tables = _opened_tables(environment, txn, create=False)
+        except (lmdb.NotFoundError, lmdb.ReadonlyError):
+            tables = None
+    if tables is None:
+        with environment.begin(write=True) as txn:
+            tables = _opened_tables(environment, txn, create=True)
+            txn.put(FORMAT_KEY, FORMAT, db=tables.store, overwrite=False)
+    with environment.begin() as txn:
+        if txn.get(FORMAT_KEY, db=tables.store) != FORMAT:
+            raise StorageUnavailable("The store was written by another version of this program.")
+    return tables
+
+
+def _opened_tables(environment: lmdb.Environment, txn: lmdb.Transaction[bytes], *, create: bool) -> Tables:
+    made = {}
+    for name in Tables._fields:
+        many = name in _MANY
+        made[name] = environment.open_db(
+            name.encode(), txn=txn, create=create, dupsort=many, dupfixed=many, integerdup=many
+        )
+    return Tables(**made)
+
+
+_environments: weakref.WeakSet[Environment] = weakref.WeakSet()
+_forking: list[Environment] = []
+_one_fork = threading.Lock()
+
+
+def _before_fork() -> None:
+    _one_fork.acquire()
+    _forking[:] = _environments
+    for environment in _forking:
+        environment.before_fork()
+
+
+def _after_fork(*, child: bool) -> None:
+    for environment in _forking:
+        environment.after_fork(child=child)
+    _forking.clear()
+    _one_fork.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(child=False),
+        after_in_child=lambda: _after_fork(child=True),
+    )

@@ -1,0 +1,175 @@
+"""The transactions as Python calls that return values, for applications that embed the server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import BinaryIO
+from urllib.parse import urlencode
+
+import orjson
+
+from dicomweb_core.errors import InvalidDataset, NotFound
+from dicomweb_core.rules.query_parser import parse_query
+from dicomweb_core.rules.store_report import StoreReport
+from dicomweb_core.services import pixels, retrieve
+from dicomweb_core.services.parts import read_blob
+from dicomweb_core.services.search import find
+from dicomweb_core.services.site import EVERYTHING, Site
+from dicomweb_core.services.store import StoreBatch, store_instance
+from dicomweb_core.values.attributes import Attributes
+from dicomweb_core.values.messages import Buffer
+from dicomweb_core.values.queries import Level
+from dicomweb_core.values.resources import InstanceRef, Ref, SeriesRef, StudyRef
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+Filters = Mapping[str, str | int | Sequence[str]]
+
+
+class Calls:
+    """Python calls over a site. `authorize` is not asked: who holds this object is the site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    # -- store ------------------------------------------------------------------------------------------------
+
+    def store(self, sources: Iterable[Source], *, study: str | None = None) -> StoreReport:
+        """Stores Part 10 files given as paths, bytes or binary file objects; one bad one does not stop the others.
+
+        `FailedItem.source` is the path, or the 1-based position. Durable on return if the store is. Raises
+        StorageUnavailable when nothing could be stored at all.
+        """
+        batch = StoreBatch(self.site, study=StudyRef.parse(study) if study is not None else None)
+        try:
+            for position, source in enumerate(sources, 1):
+                self._store_one(batch, source, position)
+            return batch.finish()
+        except BaseException:
+            batch.abandon()
+            raise
+
+    def _store_one(self, batch: StoreBatch, source: Source, position: int) -> None:
+        if isinstance(source, bytes | bytearray | memoryview):
+            store_instance(batch, (source,), str(position))
+        elif isinstance(source, str | os.PathLike):
+            name = os.fspath(source)
+            try:
+                with open(name, "rb") as file:
+                    store_instance(batch, self._chunks(file), name)
+            except OSError as error:
+                reason = error.strerror or "unreadable"
+                batch.fail(InvalidDataset(f"The file cannot be read: {reason}.", reason=0x0110), name)
+        else:
+            store_instance(batch, self._chunks(source), str(position))
+
+    def _chunks(self, file: BinaryIO) -> Iterator[Buffer]:
+        while data := file.read(self.site.limits.chunk_bytes):
+            yield data
+
+    # -- search -----------------------------------------------------------------------------------------------
+
+    def search_studies(self, filters: Filters | None = None, **options: str | int | bool) -> list[Attributes]:
+        """Studies as DICOM JSON dicts. `filters` are attributes as in a search URL, a sequence of UIDs any of which
+        matches; `options` its other parameters: limit, offset, includefield, fuzzymatching... Raises InvalidQuery."""
+        return self._search(Level.STUDY, None, filters, options)
+
+    def search_series(
+        self, study: str | None = None, filters: Filters | None = None, **options: str | int | bool
+    ) -> list[Attributes]:
+        """Series of a study, or of all. See `search_studies`."""
+        return self._search(Level.SERIES, StudyRef.parse(study) if study else None, filters, options)
+
+    def search_instances(
+        self,
+        study: str | None = None,
+        series: str | None = None,
+        filters: Filters | None = None,
+        **options: str | int | bool,
+    ) -> list[Attributes]:
+        """Instances of a series, of a study, or of all. See `search_studies`."""
+        within: StudyRef | SeriesRef | None = None
+        if study and series:
+            within = SeriesRef.parse(study, series)
+        elif study:
+            within = StudyRef.parse(study)
+        return self._search(Level.INSTANCE, within, filters, options)
+
+    def _search(
+        self,
+        level: Level,
+        within: StudyRef | SeriesRef | None,
+        filters: Filters | None,
+        options: Mapping[str, str | int | bool],
+    ) -> list[Attributes]:
+        pairs = [*(filters or {}).items(), *options.items()]
+        query = parse_query(level, within, urlencode([(name, _text(value)) for name, value in pairs]), self.site.limits)
+        page = find(self.site, query, "", EVERYTHING)
+        results: list[Attributes] = orjson.loads(b"[" + b",".join(page.results) + b"]")
+        return results
+
+    # -- retrieve ---------------------------------------------------------------------------------------------
+
+    def metadata(
+        self, study: str, series: str | None = None, instance: str | None = None, *, base_url: str = ""
+    ) -> list[Attributes]:
+        """The metadata of every instance of a study, series or instance. BulkDataURIs begin with `base_url`.
+
+        Raises NotFound, Gone, InvalidUID.
+        """
+        rows = self.site.instances.metadata(_ref(study, series, instance))
+        return [orjson.loads(retrieve.served_text(text, base_url, ref)) for ref, text in rows]
+
+    def instance(self, study: str, series: str, instance: str) -> bytes:
+        """The Part 10 file as stored. Raises NotFound, Gone, InvalidUID, CorruptBlob."""
+        ref = InstanceRef.parse(study, series, instance)
+        return b"".join(read_blob(lambda: self.site.instances.open(ref), self.site.limits.chunk_bytes))
+
+    def frames(self, study: str, series: str, instance: str, numbers: Sequence[int] | None = None) -> list[bytes]:
+        """Frames as stored: codestreams, or native little endian samples. Numbers are 1-based; None means all.
+
+        Raises NotFound, Gone, InvalidUID, CorruptBlob.
+        """
+        stored = self.site.instances.get(InstanceRef.parse(study, series, instance))
+        layout = stored.layout
+        frames = layout.frames
+        if frames is None:
+            raise NotFound("The instance has no frames.")
+        wanted = range(1, frames.count + 1) if numbers is None else numbers
+        for number in wanted:
+            if not 1 <= number <= frames.count:
+                raise NotFound(f"The instance has {frames.count} frames; there is no frame {number}.")
+        return [b"".join(pixels.frame_chunks(self.site, stored, layout, frames, number - 1)) for number in wanted]
+
+    def bulkdata(self, study: str, series: str, instance: str, path: str) -> bytes:
+        """The value of a binary element, little endian; `path` is what stands behind `/bulkdata/` in a BulkDataURI.
+
+        Raises NotFound, Gone, InvalidUID, CorruptBlob.
+        """
+        return pixels.bulkdata_value(self.site, InstanceRef.parse(study, series, instance), path)
+
+    # -- delete -----------------------------------------------------------------------------------------------
+
+    def delete(self, study: str, series: str | None = None, instance: str | None = None) -> int:
+        """Deletes a study, series or instance; how many instances. Raises NotFound, Gone, InvalidUID."""
+        return self.site.instances.delete(_ref(study, series, instance))
+
+    def close(self) -> None:
+        """Closes the store."""
+        self.site.instances.close()
+
+
+def _ref(study: str, series: str | None, instance: str | None) -> Ref:
+    if series is None:
+        return StudyRef.parse(study)
+    if instance is None:
+        return SeriesRef.parse(study, series)
+    return InstanceRef.parse(study, series, instance)
+
+
+def _text(value: str | int | bool | Sequence[str]) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int):
+        return str(value)
+    return ",".join(value)

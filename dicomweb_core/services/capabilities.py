@@ -1,0 +1,185 @@
+"""Retrieve Capabilities (PS3.18 8.9, Annexes G and H), generated from the table that routes requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+from xml.sax.saxutils import quoteattr
+
+import orjson
+
+from dicomweb_core.rules.negotiation import Accept, Offer, choose
+from dicomweb_core.rules.targets import RESOURCES, Resource, Transaction
+from dicomweb_core.services.answers import single_answer
+from dicomweb_core.services.site import Site
+from dicomweb_core.values.messages import HeaderList, Response
+from dicomweb_core.values.queries import Level
+
+WADL: Final = "application/vnd.sun.wadl+xml"
+WADL_NAMESPACE: Final = "http://wadl.dev.java.net/2009/02"
+
+OFFERS: Final = (
+    Offer(WADL, multipart=False, transfer_syntax=None, default=True),
+    Offer("application/json", multipart=False, transfer_syntax=None),
+)
+
+_METADATA: Final = ("application/dicom+json", 'multipart/related; type="application/dicom+xml"')
+_DICOM: Final = (
+    'multipart/related; type="application/dicom"',
+    'multipart/related; type="application/dicom"; transfer-syntax=*',
+)
+_BULK: Final = ('multipart/related; type="application/octet-stream"', 'multipart/related; type="image/*"')
+
+MEDIA_TYPES: Final[dict[Transaction, tuple[str, ...]]] = {
+    Transaction.SEARCH: _METADATA,
+    Transaction.STORE: (*_METADATA, "application/dicom+xml"),
+    Transaction.RETRIEVE_INSTANCES: (*_DICOM, "application/dicom"),
+    Transaction.RETRIEVE_METADATA: _METADATA,
+    Transaction.RETRIEVE_FRAMES: (*_BULK, "application/octet-stream"),
+    Transaction.RETRIEVE_BULKDATA_VALUE: (*_BULK, "application/octet-stream"),
+    Transaction.RETRIEVE_BULKDATA: _BULK,
+    Transaction.RETRIEVE_PIXEL_DATA: _BULK,
+    Transaction.DELETE: (),
+}
+"""What each transaction can answer with, the default first."""
+
+STATUSES: Final[dict[Transaction, tuple[str, str]]] = {
+    Transaction.SEARCH: ("200", "400 406"),
+    Transaction.STORE: ("200 202", "400 406 409 413 415 503"),
+    Transaction.DELETE: ("204", "403 404 410"),
+}
+_RETRIEVE_STATUSES: Final = ("200", "400 404 406 410")
+
+SEARCH_KEYS: Final[dict[Level, tuple[tuple[str, str, bool], ...]]] = {
+    Level.STUDY: (
+        ("00080020", "StudyDate", False),
+        ("00080030", "StudyTime", False),
+        ("00080050", "AccessionNumber", False),
+        ("00080061", "ModalitiesInStudy", False),
+        ("00080090", "ReferringPhysicianName", False),
+        ("00100010", "PatientName", False),
+        ("00100020", "PatientID", False),
+        ("0020000D", "StudyInstanceUID", True),
+        ("00200010", "StudyID", False),
+    ),
+    Level.SERIES: (
+        ("00080060", "Modality", False),
+        ("0020000E", "SeriesInstanceUID", True),
+        ("00200011", "SeriesNumber", False),
+        ("00400244", "PerformedProcedureStepStartDate", False),
+        ("00400245", "PerformedProcedureStepStartTime", False),
+        ("00400275.00400009", "RequestAttributesSequence.ScheduledProcedureStepID", False),
+        ("00400275.00401001", "RequestAttributesSequence.RequestedProcedureID", False),
+    ),
+    Level.INSTANCE: (
+        ("00080016", "SOPClassUID", True),
+        ("00080018", "SOPInstanceUID", True),
+        ("00200013", "InstanceNumber", False),
+    ),
+}
+"""The matching attributes a server has to support (PS3.18 Table 10.6.1-5): tag, keyword, takes a list."""
+
+_FLAGS: Final = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+
+Node = dict[str, Any]
+
+
+def capabilities(site: Site, resource: Resource, accept: Accept, base_url: str, headers: HeaderList) -> Response:
+    """The description of a resource and all below it; of the root: of everything. Raises NotAcceptable."""
+    offer = choose(accept, OFFERS)
+    description = describe(site, resource, base_url)
+    if offer.item == WADL:
+        return single_answer(to_wadl(description).encode(), WADL, headers=headers)
+    return single_answer(orjson.dumps(description), "application/json", headers=headers)
+
+
+def describe(site: Site, root: Resource, base_url: str) -> Node:
+    """The description as the JSON form of WADL (PS3.18 G.2): attributes are `@name`, what may repeat is a list."""
+    tree: Node = {"@base": base_url, "resource": []}
+    for resource in RESOURCES:
+        if resource.template == "/" or not f"{resource.template}/".startswith(root.template.rstrip("/") + "/"):
+            continue
+        node = tree
+        for segment in resource.template.strip("/").split("/"):
+            children = node.setdefault("resource", [])
+            name = segment.replace("*", "")
+            found = next((child for child in children if child["@path"] == name), None)
+            if found is None:
+                found = {"@path": name}
+                children.append(found)
+            node = found
+        methods = [_method(resource, method, what) for method, what in resource.methods.items() if _offered(site, what)]
+        if methods:
+            node["method"] = methods
+    return {"application": {"@xmlns": WADL_NAMESPACE, "resources": tree}}
+
+
+def _offered(site: Site, transaction: Transaction) -> bool:
+    return transaction is not Transaction.DELETE or site.allow_delete
+
+
+def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
+    media_types = MEDIA_TYPES[transaction]
+    params: list[Node] = []
+    if media_types:
+        options = [{"@value": media_type} for media_type in media_types]
+        params.append({"@name": "Accept", "@style": "header", "@default": media_types[0], "option": options})
+        params.append({"@name": "accept", "@style": "query"})
+        params.append({"@name": "charset", "@style": "query", "option": [{"@value": "utf-8"}]})
+    if resource.level is not None and transaction is Transaction.SEARCH:
+        params += _search_params(resource.level)
+    request: Node = {"param": params} if params else {}
+    if transaction is Transaction.STORE:
+        stored = ('multipart/related; type="application/dicom"', "application/dicom")
+        request["representation"] = [{"@mediaType": media_type} for media_type in stored]
+    success, failure = STATUSES.get(transaction, _RETRIEVE_STATUSES)
+    response: list[Node] = [{"@status": success}, {"@status": failure}]
+    if media_types:
+        response[0]["representation"] = [{"@mediaType": media_type} for media_type in media_types]
+    names = {Level.STUDY: "searchForStudies", Level.SERIES: "searchForSeries", Level.INSTANCE: "searchForInstances"}
+    is_search = transaction is Transaction.SEARCH and resource.level is not None
+    node: Node = {"@name": method, "@id": names[resource.level] if is_search and resource.level else transaction.value}
+    if request:
+        node["request"] = request
+    node["response"] = response
+    return node
+
+
+def _search_params(level: Level) -> list[Node]:
+    params: list[Node] = [
+        {"@name": "limit", "@style": "query", "@type": "xs:int"},
+        {"@name": "offset", "@style": "query", "@type": "xs:int"},
+        {"@name": "includefield", "@style": "query", "@repeating": "true", "option": [{"@value": "all"}]},
+    ]
+    params += [{"@name": flag, "@style": "query", "@type": "xs:boolean", "@default": "false"} for flag in _FLAGS]
+    for key_level in (Level.STUDY, Level.SERIES, Level.INSTANCE):
+        if key_level > level:
+            break
+        for tag, keyword, repeating in SEARCH_KEYS[key_level]:
+            for name in (keyword, tag):
+                param: Node = {"@name": name, "@style": "query"}
+                if repeating:
+                    param["@repeating"] = "true"
+                params.append(param)
+    return params
+
+
+def to_wadl(description: Node) -> str:
+    """The XML form of what `describe` made."""
+    pieces = ['<?xml version="1.0" encoding="UTF-8"?>\n']
+    pieces.extend(_elements("application", description["application"], 0))
+    return "".join(pieces)
+
+
+def _elements(name: str, node: Node, depth: int) -> Iterator[str]:
+    attributes = "".join(f" {key[1:]}={quoteattr(value)}" for key, value in node.items() if key.startswith("@"))
+    children = [(key, value) for key, value in node.items() if not key.startswith("@")]
+    indent = "  " * depth
+    if not children:
+        yield f"{indent}<{name}{attributes}/>\n"
+        return
+    yield f"{indent}<{name}{attributes}>\n"
+    for key, value in children:
+        for child in value if isinstance(value, list) else [value]:
+            yield from _elements(key, child, depth + 1)
+    yield f"{indent}</{name}>\n"

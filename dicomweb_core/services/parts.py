@@ -1,0 +1,60 @@
+"""The items of an answer: headers, length and a way to open the bytes, so that nothing is held before its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+from dicomweb_core.storage.instances import BlobReader
+from dicomweb_core.values.blobs import Span
+from dicomweb_core.values.messages import HeaderList
+
+Chunks = Iterator[bytes]
+
+
+class Part(NamedTuple):
+    """One item of an answer. `open` starts reading it; closing the iterator it returns frees what it holds."""
+
+    media_type: str
+    """With its parameters, as in Content-Type."""
+    open: Callable[[], Chunks]
+    length: int | None = None
+    """In bytes; None when it is not known before it is made."""
+    location: str | None = None
+    """The URL of the resource the item represents (Content-Location)."""
+
+    @classmethod
+    def of(cls, data: bytes, media_type: str, location: str | None = None) -> Part:
+        """An item in memory."""
+        return cls(media_type, lambda: iter((data,)), len(data), location)
+
+    @property
+    def headers(self) -> HeaderList:
+        """Content-Type first (PS3.18 8.6.1.2.1)."""
+        headers: list[tuple[str, str]] = [("Content-Type", self.media_type)]
+        if self.location is not None:
+            headers.append(("Content-Location", self.location))
+        if self.length is not None:
+            headers.append(("Content-Length", str(self.length)))
+        return tuple(headers)
+
+
+def read_span(open_blob: Callable[[], BlobReader], span: Span, chunk_bytes: int) -> Chunks:
+    """The bytes of a span in chunks; the blob is open from the first to the last. Raises NotFound, CorruptBlob."""
+    with closing(open_blob()) as reader:
+        position, end = span.offset, span.offset + span.length
+        while position < end:
+            size = min(chunk_bytes, end - position)
+            yield reader.read(position, size)
+            position += size
+
+
+def read_blob(open_blob: Callable[[], BlobReader], chunk_bytes: int) -> Chunks:
+    """A whole blob in chunks. Raises NotFound, CorruptBlob."""
+    with closing(open_blob()) as reader:
+        position = 0
+        while position < reader.size:
+            size = min(chunk_bytes, reader.size - position)
+            yield reader.read(position, size)
+            position += size

@@ -1,0 +1,90 @@
+"""What a site decides: storage, ceilings, who may do what. Everything else the standard decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import orjson
+
+from dicomweb_core.errors import NotFound
+from dicomweb_core.rules.matching import matches
+from dicomweb_core.rules.query_parser import parse_query
+from dicomweb_core.rules.targets import Target
+from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
+from dicomweb_core.values.attributes import Attributes
+from dicomweb_core.values.limits import Limits
+from dicomweb_core.values.messages import Request
+from dicomweb_core.values.queries import Level, MatchKey
+from dicomweb_core.values.resources import Ref, StudyRef
+
+
+class Access(NamedTuple):
+    """What `authorize` is asked about: the parsed, canonical target and the request it came from."""
+
+    target: Target
+    request: Request
+
+
+Authorize = Callable[[Access], Mapping[str, str] | None]
+"""Refuses by raising Unauthorized or Forbidden; allows by returning None; or narrows the request to the studies that
+match, by returning match keys of the Study level as in a search: `{"IssuerOfPatientID": "WARD-7"}`. What is outside
+does not exist for this request: it is not found, not listed, not counted, and nothing can be stored there."""
+
+
+def allow_all(_access: Access) -> None:
+    """Everybody may do everything: for servers behind an authenticating proxy, and tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The studies a request may see. Without keys: all."""
+
+    keys: tuple[MatchKey, ...] = ()
+
+    @classmethod
+    def of(cls, narrowing: Mapping[str, str] | None, limits: Limits) -> Scope:
+        """From what `authorize` returned. Raises InvalidQuery: a mistake of the site's, not the client's."""
+        if not narrowing:
+            return EVERYTHING
+        return cls(parse_query(Level.STUDY, None, urlencode(narrowing), limits).keys)
+
+    def admits(self, study: Attributes) -> bool:
+        """Whether a study with these attributes is inside."""
+        return not self.keys or matches(self.keys, study)
+
+
+EVERYTHING = Scope()
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The decisions of a site, handed to every transaction."""
+
+    instances: InstanceStore
+    limits: Limits = DEFAULT_LIMITS
+    authorize: Authorize = allow_all
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP
+    keep_preamble: bool = False
+    """Store the 128 bytes before `DICM` as they came, whatever they are (PS3.10 7.1)."""
+    send_retired_syntaxes: bool = True
+    """Let `transfer-syntax=*` return Implicit VR and Big Endian instances as they were stored. PS3.18 8.7.3.4 wants
+    them converted; False does that."""
+    status_of_no_match: int = 200
+    """Of a search without results: 200 with an empty list, or 204 (PS3.18 10.6.3.1)."""
+    allow_delete: bool = True
+    relative_urls: bool = False
+    """Leave scheme and host out of URLs in answers."""
+
+    def require(self, ref: Ref, scope: Scope) -> None:
+        """Raises NotFound if the study is outside the scope, or unknown."""
+        if scope.keys:
+            summary = self.instances.study(StudyRef(ref.study))
+            attributes: Attributes = orjson.loads(summary.attributes)
+            if not scope.admits(attributes):
+                raise NotFound("The study does not exist.")

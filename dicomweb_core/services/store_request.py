@@ -1,0 +1,162 @@
+"""Store over HTTP (PS3.18 10.5.1): the request payload, part by part, and the response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from dicomweb_core.codecs.dicom_json import dump
+from dicomweb_core.codecs.dicom_xml import to_xml
+from dicomweb_core.codecs.multipart_decoder import MultipartDecoder, PartData, PartEnd, PartStart, boundary_of
+from dicomweb_core.errors import (
+    BadRequest,
+    ClientDisconnected,
+    DICOMwebError,
+    InvalidPayload,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from dicomweb_core.rules.negotiation import Accept, Offer, choose
+from dicomweb_core.rules.store_report import response_module
+from dicomweb_core.services.answers import multipart_answer, single_answer
+from dicomweb_core.services.parts import Part
+from dicomweb_core.services.site import Scope, Site
+from dicomweb_core.services.store import StoreBatch, store_instance
+from dicomweb_core.values.limits import Limits
+from dicomweb_core.values.media_types import MediaType
+from dicomweb_core.values.messages import Readable, Request, Response
+from dicomweb_core.values.resources import StudyRef
+
+SUPPORTED: Final = ('multipart/related; type="application/dicom"', "application/dicom")
+"""Content-Types of a store request (PS3.18 Table 10.5.4-1)."""
+
+RESPONSE_OFFERS: Final = (
+    Offer("application/dicom+json", multipart=False, transfer_syntax=None, default=True),
+    Offer("application/dicom+xml", multipart=True, transfer_syntax=None),
+    Offer("application/dicom+xml", multipart=False, transfer_syntax=None),
+)
+
+
+def store(site: Site, request: Request, study: StudyRef | None, accept: Accept, scope: Scope) -> Response:
+    """Stores what the request contains and reports on each instance.
+
+    Raises BadRequest, UnsupportedMediaType, NotAcceptable, TooLarge before anything is stored, and
+    ClientDisconnected, StorageUnavailable.
+    """
+    offer = choose(accept, RESPONSE_OFFERS)
+    _check_coding(request)
+    content_type = _content_type(request)
+    batch = StoreBatch(site, study=study, scope=scope)
+    chunks = _chunks(request.body, site.limits)
+    try:
+        if content_type.essence == "multipart/related":
+            _store_parts(batch, boundary_of(content_type), chunks, site.limits)
+        else:
+            store_instance(batch, chunks, "1")
+        report = batch.finish()
+    except BaseException:
+        batch.abandon()
+        raise
+    if not report.stored and not report.failed:
+        raise InvalidPayload("The request contains no instance.")
+    module = response_module(report, request.base_url)
+    headers: tuple[tuple[str, str], ...] = ()
+    if report.study is not None:
+        url = f"{request.base_url}/studies/{report.study}"
+        headers = (("Location", url), ("Content-Location", url))
+    if offer.item == "application/dicom+json":
+        return single_answer(dump(module), "application/dicom+json", status=report.status, headers=headers)
+    xml = to_xml(module)
+    if not offer.multipart:
+        return single_answer(xml, "application/dicom+xml", status=report.status, headers=headers)
+    part = Part.of(xml, "application/dicom+xml")
+    return multipart_answer([part], "application/dicom+xml", status=report.status, headers=headers)
+
+
+def _check_coding(request: Request) -> None:
+    coding = request.header("Content-Encoding")
+    if coding is not None and coding.strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType("Content-Encoding is not supported on store requests.", supported=SUPPORTED)
+
+
+def _content_type(request: Request) -> MediaType:
+    """Raises UnsupportedMediaType, BadRequest."""
+    text = request.header("Content-Type")
+    if text is None:
+        raise UnsupportedMediaType("The request has no Content-Type.", supported=SUPPORTED)
+    content_type = MediaType.parse(text)
+    if content_type.essence == "application/dicom":
+        return content_type
+    if content_type.essence != "multipart/related":
+        raise UnsupportedMediaType("This Content-Type cannot be stored.", supported=SUPPORTED)
+    root = (content_type.param("type") or "application/dicom").lower()
+    if root != "application/dicom":
+        raise UnsupportedMediaType("This type of multipart/related cannot be stored.", supported=SUPPORTED)
+    return content_type
+
+
+def _chunks(body: Readable, limits: Limits) -> Iterator[bytes]:
+    """The payload. Raises TooLarge, ClientDisconnected."""
+    total = 0
+    while data := body.read(min(limits.chunk_bytes, 256 << 10)):
+        total += len(data)
+        if total > limits.request_bytes:
+            raise TooLarge(
+                f"The payload is larger than {limits.request_bytes} bytes.",
+                limit="request_bytes",
+                ceiling=limits.request_bytes,
+            )
+        yield data
+
+
+def _store_parts(batch: StoreBatch, boundary: bytes, chunks: Iterator[bytes], limits: Limits) -> None:
+    """Every part into the batch. A payload that breaks off or cannot be read further ends the batch with a failure
+    of its own; what came whole before it counts. Raises InvalidPayload if nothing came before."""
+    number = 0
+
+    def events() -> Iterator[PartStart | PartData | PartEnd]:
+        decoder = MultipartDecoder(boundary, limits)
+        for chunk in chunks:
+            yield from decoder.feed(chunk)
+        yield from decoder.end()
+
+    stream = events()
+    try:
+        for event in stream:
+            if not isinstance(event, PartStart):
+                continue
+            number += 1
+            content = _content(stream)
+            refusal = _part_refusal(event)
+            if refusal is None:
+                store_instance(batch, content, str(number))
+            else:
+                for _ in content:
+                    pass
+                batch.fail(refusal, str(number))
+    except ClientDisconnected:
+        raise
+    except (InvalidPayload, TooLarge) as error:
+        if number == 0:
+            raise
+        batch.fail(error, str(number))
+
+
+def _content(stream: Iterator[PartStart | PartData | PartEnd]) -> Iterator[bytes | bytearray | memoryview]:
+    for event in stream:
+        if isinstance(event, PartData):
+            yield event.data
+        else:
+            return
+    raise InvalidPayload("The payload ends inside a part.")
+
+
+def _part_refusal(part: PartStart) -> DICOMwebError | None:
+    for name, value in part.headers:
+        if name.lower() == "content-transfer-encoding" and value.strip().lower() not in ("binary", "8bit", "7bit"):
+            return BadRequest("Content-Transfer-Encoding is not used in HTTP (RFC 9110 8.3.3).")
+        if name.lower() == "content-encoding" and value.strip().lower() not in ("", "identity"):
+            return UnsupportedMediaType("Content-Encoding of a part is not supported.")
+    if part.media_type is not None and part.media_type.essence not in ("application/dicom", "application/octet-stream"):
+        return UnsupportedMediaType("The part is not application/dicom.")
+    return None

@@ -1,0 +1,103 @@
+"""Peak memory of `dicomweb serve` does not grow with an instance or a study."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dicomweb_core.testing.samples import sample
+
+from tests.clients import ANY_DICOM, multipart
+from tests.served import Served
+
+CEILING = 150 << 20
+CHUNK = 1 << 20
+
+
+def large_instance(size: int) -> tuple[bytes, int, int]:
+    """Header of a multi-frame instance, frames, and bytes a frame: pixels of about `size` bytes follow the header."""
+    rows = columns = 1024
+    frames = size // (rows * columns * 2)
+    small = sample(1, 1, 1, rows=rows, columns=columns, frames=1).part10
+    one = rows * columns * 2
+    head = small[: len(small) - one]
+    assert head[-12:-8] == b"\xe0\x7f\x10\x00"
+    number = b"\x28\x00\x08\x00IS" + struct.pack("<H", 4) + f"{frames:<4}".encode()
+    at = head.index(b"\x28\x00\x10\x00")  # Number of Frames stands before Rows
+    assert b"\x28\x00\x08\x00" not in head
+    head = head[:at] + number + head[at:-4] + struct.pack("<I", one * frames)
+    return head, frames, one
+
+
+def peak(served: Served) -> int:
+    return max(served.peak_memory().values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("size", [2_046 << 20], ids=["2 GiB"])
+def test_one_large_instance_stays_under_150_mib(tmp_path: Path, size: int) -> None:
+    head, frames, one = large_instance(size)
+    pixels = hashlib.sha256(b"seed").digest() * (CHUNK // 32)
+    content_type, shell = multipart(b"<instance>")
+    before, after = shell.split(b"<instance>")
+    sent = hashlib.sha256(head)
+
+    def payload() -> Iterator[bytes]:
+        yield before + head
+        for _ in range(frames * one // CHUNK):
+            sent.update(pixels)
+            yield pixels
+        yield after
+
+    with Served("--store", str(tmp_path / "store"), "--workers", "1") as served:
+        status, answer = served.request("POST", "/studies", payload(), {"Content-Type": content_type})
+        assert status == 200, answer
+        ref = sample(1, 1, 1).ref
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
+        connection.request("GET", f"{served.mount}/{ref.path}", headers={"Accept": "application/dicom"})
+        response = connection.getresponse()
+        received = hashlib.sha256()
+        while data := response.read(CHUNK):
+            received.update(data)
+        connection.close()
+        assert received.digest() == sent.digest()
+        status, frame = served.request(
+            "GET", f"/{ref.path}/frames/{frames}", headers={"Accept": "application/octet-stream"}
+        )
+        assert status == 200
+        assert frame == pixels * (one // CHUNK)
+        assert peak(served) < CEILING, served.peak_memory()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_study_of_2000_instances_stays_under_150_mib(tmp_path: Path) -> None:
+    samples = [sample(1, 1, number, rows=256, columns=256) for number in range(1, 2_001)]
+    content_type, shell = multipart(b"<instance>")
+    before, after = shell.split(b"<instance>")
+
+    def payload() -> Iterator[bytes]:
+        for item in samples:
+            yield before + item.part10 + b"\r\n"
+        yield after[2:]
+
+    with Served("--store", str(tmp_path / "store"), "--workers", "1") as served:
+        status, answer = served.request("POST", "/studies", payload(), {"Content-Type": content_type})
+        assert status == 200, answer[:500]
+        study = f"/studies/{samples[0].ref.study}"
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
+        connection.request("GET", served.mount + study, headers={"Accept": ANY_DICOM})
+        response = connection.getresponse()
+        length = 0
+        while data := response.read(CHUNK):
+            length += len(data)
+        connection.close()
+        assert length > sum(len(item.part10) for item in samples)
+        status, _ = served.request("GET", study + "/metadata")
+        assert status == 200
+        assert peak(served) < CEILING, served.peak_memory()

@@ -1,0 +1,91 @@
+"""`dicomweb serve` as a process, for tests over a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).parents[1]
+
+
+class Served:
+    """A running server; `port` is where. Leaving the block stops it."""
+
+    def __init__(self, *arguments: str) -> None:
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(str(ROOT / p) for p in ("", "adapters", "backends")))
+        command = [sys.executable, "-m", "dicomweb_wsgi", "serve", "--port", "0", *arguments]
+        self._log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=self._log, text=True, start_new_session=True
+        )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            found = re.search(r"http://[\d.]+:(\d+)(/dicom-web)", line)
+            if found:
+                self.port, self.mount = int(found.group(1)), found.group(2)
+                break
+        else:
+            self._log.seek(0)
+            raise AssertionError(self._log.read().decode())
+
+    @property
+    def address(self) -> str:
+        """The service root."""
+        return f"http://127.0.0.1:{self.port}{self.mount}"
+
+    def request(
+        self, method: str, path: str, body: bytes | Iterable[bytes] | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """Status and payload."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            chunked = body is not None and not isinstance(body, bytes)
+            connection.request(method, self.mount + path, body, headers or {}, encode_chunked=chunked)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def pids(self) -> list[int]:
+        """Of the server and its workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [self.process.pid, *map(int, children)]
+
+    def peak_memory(self) -> dict[int, int]:
+        """Peak resident bytes of each process."""
+        peaks = {}
+        for pid in self.pids():
+            status = Path(f"/proc/{pid}/status").read_text()
+            found = re.search(r"VmHWM:\s+(\d+) kB", status)
+            peaks[pid] = int(found.group(1)) * 1024 if found else 0
+        return peaks
+
+    def kill(self) -> None:
+        """SIGKILL to every process at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._log.close()

@@ -1,0 +1,117 @@
+"""Who may import whom: the table of the architecture, compared with the imports that are there."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+CORE_RINGS = {
+    "errors": set(),
+    "values": {"errors", "values"},
+    "codecs": {"errors", "values", "codecs"},
+    "rules": {"errors", "values", "codecs.dictionary", "rules"},
+    "storage": {"errors", "values", "storage"},
+    "services": {"errors", "values", "codecs", "rules", "storage", "services"},
+    "http_status": {"errors"},
+    "server": {"errors", "values", "codecs", "rules", "storage", "services", "http_status"},
+    "testing": {"errors", "values", "codecs", "rules", "storage", "services", "testing", "server"},
+}
+"""Ring of the core -> what of the core it may import."""
+
+BACKEND = {"errors", "values", "storage", "rules.matching", "rules.summaries", "rules.index_terms"}
+ADAPTER = {"errors", "values", "server", "storage", "rules.store_report"}
+
+FOREIGN = {
+    "pydicom": {"dicomweb_core/codecs/dictionary.py", "dicomweb_core/codecs/character_sets.py"},
+    "lxml": {"dicomweb_core/codecs/dicom_xml.py"},
+    "werkzeug": {"adapters/"},
+    "gunicorn": {"adapters/"},
+    "waitress": {"adapters/"},
+    "tqdm": {"adapters/"},
+    "lmdb": {"backends/dicomweb_lmdb/"},
+}
+"""Library -> the only places that may import it."""
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imports(path: Path) -> list[str]:
+    """Full names of imported modules; `from a import b` counts as a.b when a.b is a module of ours."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in {path}"
+            assert node.module is not None
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                is_module = (ROOT / (name.replace(".", "/") + ".py")).exists()
+                found.append(name if is_module else node.module)
+    return found
+
+
+def allowed(name: str, permitted: set[str]) -> bool:
+    inner = name.removeprefix("dicomweb_core").lstrip(".")
+    return any(inner == place or inner.startswith(place + ".") for place in permitted)
+
+
+@pytest.mark.parametrize("path", modules("dicomweb_core"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_rings_point_inwards(path: Path) -> None:
+    ring = path.relative_to(ROOT / "dicomweb_core").parts[0].removesuffix(".py")
+    if ring == "__init__":
+        return
+    for name in imports(path):
+        if name.split(".")[0] == "dicomweb_core":
+            assert allowed(name, CORE_RINGS[ring]), f"{path.name} imports {name}"
+        assert not name.startswith(("dicomweb_memory", "dicomweb_lmdb", "dicomweb_wsgi")) or ring == "testing"
+
+
+@pytest.mark.parametrize(("folder", "permitted"), [("backends", BACKEND), ("adapters", ADAPTER)])
+def test_backends_and_adapters_know_little_of_the_core(folder: str, permitted: set[str]) -> None:
+    for path in modules(folder):
+        for name in imports(path):
+            if name == "dicomweb_core":
+                continue  # the public names
+            if name.startswith("dicomweb_core"):
+                assert allowed(name, permitted), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("library", sorted(FOREIGN))
+def test_foreign_libraries_stay_in_their_place(library: str) -> None:
+    for path in [*modules("dicomweb_core"), *modules("adapters"), *modules("backends")]:
+        place = path.relative_to(ROOT).as_posix()
+        for name in imports(path):
+            if name.split(".")[0] == library:
+                assert any(place.startswith(allowed_place) for allowed_place in FOREIGN[library]), place
+
+
+def test_the_core_needs_neither_werkzeug_nor_lmdb() -> None:
+    program = (
+        "import sys, dicomweb_core, dicomweb_memory\n"
+        "assert not {'werkzeug', 'lmdb', 'PIL', 'gunicorn'} & set(sys.modules), sys.modules.keys()"
+    )
+    path = f"{ROOT}:{ROOT / 'backends'}"
+    subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": path})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*modules("dicomweb_core"), *modules("adapters"), *modules("backends")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_rooms_stay_small(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 450, f"{path.name} has {text.count(chr(10))} lines: a noun is missing"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= 75, f"{path.name}: {node.name} has {lines} lines"
