@@ -102,6 +102,9 @@ def test_texts_and_names(data: st.DataObject, keyword: str, stored: Any, fuzzy: 
     st.sampled_from([None, "+1400", "-1200", "+0100", "x"]),
 )
 @example(["20200101"], "2359", "20191231", "20191231", "{a}", "&TimezoneOffsetFromUTC=-1200", "+1400")
+@example(["20200101"], "0000", "20191231", "20191231", "{a}-{b}", "&TimezoneOffsetFromUTC=-1200", "+1400")
+@example(["20200101"], "2359", "20200103", "20200103", "{a}", "&TimezoneOffsetFromUTC=%2B1400", "-1200")
+@example(["20200103"], "0000", "20200101", "20200101", "{a}", "&TimezoneOffsetFromUTC=-1200", "+1400")
 def test_dates(
     dates: list[str], time: str | None, a: str, b: str, form: str, zone: str, stored_zone: str | None
 ) -> None:
