@@ -6,7 +6,6 @@ No DICOM identifier contains one. Methods come from the request line only, never
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
 from dicomweb_core.errors import BadRequest, DICOMwebError, NotFound
-from dicomweb_core.http_status import status_of
+from dicomweb_core.server import error_response
 from dicomweb_core.values.limits import Limits
-from dicomweb_core.values.messages import Body, HeaderList, Request, Response
+from dicomweb_core.values.messages import HeaderList, Request, Response
 from dicomweb_wsgi.base_url import TrustedProxies, base_url, parse_mount, parse_public_url
 from dicomweb_wsgi.chunks import ResponseChunks
 from dicomweb_wsgi.payload import LengthRequired, Payload, payload_of
@@ -85,7 +84,7 @@ def wsgi_application(
             )
             response = origin.handle(request)
         except DICOMwebError as error:
-            response = _refusal(411 if isinstance(error, LengthRequired) else status_of(error), error)
+            response = _refusal(error)
         try:
             omit = method == "HEAD" or response.status in _WITHOUT_PAYLOAD
             start_response(_status_line(response.status), _wsgi_headers(response))
@@ -168,9 +167,8 @@ def _wsgi_headers(response: Response) -> list[tuple[str, str]]:
     return headers
 
 
-def _refusal(status: int, error: DICOMwebError) -> Response:
-    """A Status Report (PS3.18 8.6.3) like those of the origin."""
-    report = json.dumps({"error": type(error).__name__, "detail": error.detail}).encode()
-    return Response(
-        status, (("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")), Body.of(report)
-    )
+def _refusal(error: DICOMwebError) -> Response:
+    """The Status Report the origin would give (PS3.18 8.6.3)."""
+    report = error_response(error)
+    status = 411 if isinstance(error, LengthRequired) else report.status
+    return Response(status, (*report.headers, ("X-Content-Type-Options", "nosniff")), report.body)

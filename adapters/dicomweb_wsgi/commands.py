@@ -7,17 +7,15 @@ import logging
 import os
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from dicomweb_core import InstanceStore, OnDuplicate, OriginServer
 from dicomweb_wsgi import stores
 from dicomweb_wsgi.application import WSGIApplication, wsgi_application
 from dicomweb_wsgi.base_url import parse_mount
 from dicomweb_wsgi.importing import ImportReport, import_files, sample_folder
 from dicomweb_wsgi.serving import Service, bind, default_server, is_loopback, serve
 from dicomweb_wsgi.stores import CannotRun
-
-if TYPE_CHECKING:
-    from dicomweb_core import InstanceStore, OriginServer
 
 _MOST_REFUSALS: Final = 20
 
@@ -98,9 +96,6 @@ def stats_command(arguments: argparse.Namespace) -> int:
 
 
 def _origin(instances: InstanceStore, arguments: argparse.Namespace) -> OriginServer:
-    # Imported late: `dicomweb --help` need not wait for pydicom and numpy.
-    from dicomweb_core import OnDuplicate, OriginServer
-
     return OriginServer(
         instances=instances,
         on_duplicate=OnDuplicate(arguments.on_duplicate),

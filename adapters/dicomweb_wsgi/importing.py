@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import stat
 import sys
@@ -9,10 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from dicomweb_core import FailedItem, InstanceStore, StoreReport
+from dicomweb_core import FailedItem, InstanceStore, StoreReport
 
 _FILES_A_CALL: Final = 100
 _HEAD_BYTES: Final = 2_048
@@ -93,9 +93,7 @@ def files_below(paths: Iterable[str]) -> Iterator[str]:
 def sample_folder() -> str | None:
     """The folder of real DICOM files that pydicom brings along for its tests; None if it is not there."""
     # Only looked for: pydicom is the core's to import.
-    from importlib.util import find_spec
-
-    spec = find_spec("pydicom")
+    spec = importlib.util.find_spec("pydicom")
     for location in (spec.submodule_search_locations if spec else None) or ():
         folder = Path(location, "data", "test_files")
         if folder.is_dir():

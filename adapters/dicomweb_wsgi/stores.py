@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dicomweb_core import InstanceStore
+from dicomweb_core import InstanceStore
+from dicomweb_memory import MemoryInstanceStore
 
 
 class CannotRun(Exception):
@@ -34,6 +33,4 @@ def lmdb_store(path: str, *, must_exist: bool = False) -> InstanceStore:
 
 def memory_store() -> InstanceStore:
     """A store in memory: empty, and gone with the process."""
-    from dicomweb_memory import MemoryInstanceStore
-
     return MemoryInstanceStore()
