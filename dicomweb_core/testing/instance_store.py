@@ -7,6 +7,7 @@
 With pytest that is all. Without, `failures(TestMyStore)` runs everything and says what failed.
 """
 
+# ruff: noqa: N802 - names carry the IDs of the attacks they stand against
 from __future__ import annotations
 
 import threading
@@ -19,6 +20,8 @@ from typing import Any, TypeVar
 import orjson
 
 from dicomweb_core.errors import Gone, NotFound
+from dicomweb_core.rules.entities import attributes_of
+from dicomweb_core.rules.matching import matches
 from dicomweb_core.storage.instances import (
     Candidate,
     InstanceStore,
@@ -354,9 +357,9 @@ class InstanceStoreConformance:
             assert found.instance.attributes == second.record.instance
             assert found.study.modalities == ("MR",)
             assert found.study.sop_classes == (MULTI_FRAME_GRAYSCALE_WORD,)
-            by_name = matching(store, Level.STUDY, MatchKey("00100010", "PN", SingleValue("Right")))
+            by_name = found_by(store, Level.STUDY, MatchKey("00100010", "PN", SingleValue("Right")))
             assert [one.study.ref for one in by_name] == [first.ref.of_study]
-            assert matching(store, Level.STUDY, MatchKey("00100010", "PN", SingleValue("Wrong"))) == []
+            assert found_by(store, Level.STUDY, MatchKey("00100010", "PN", SingleValue("Wrong"))) == []
 
     # -- order and iterators --
 
@@ -529,14 +532,14 @@ class InstanceStoreConformance:
     def test_the_index_follows_every_change_A74(self) -> None:
         by_modality = MatchKey("00080061", "CS", SingleValue("MR"))
         with self.opened([sample(1, 1, modality="CT")]) as store:
-            assert matching(store, Level.STUDY, by_modality) == []
+            assert found_by(store, Level.STUDY, by_modality) == []
             put(store, [sample(1, 2, modality="MR")])
-            assert studies(matching(store, Level.STUDY, by_modality)) == [sample_ref(1).study]
+            assert studies(found_by(store, Level.STUDY, by_modality)) == [sample_ref(1).study]
             store.delete(sample_ref(1, 2).of_series)
-            assert matching(store, Level.STUDY, by_modality) == []
+            assert found_by(store, Level.STUDY, by_modality) == []
             put(store, [sample(1, 2, modality="MR")])
             store.delete(sample_ref(1).of_study)
-            assert matching(store, Level.STUDY, by_modality) == []
+            assert found_by(store, Level.STUDY, by_modality) == []
 
     # -- many at once --
 
@@ -544,7 +547,7 @@ class InstanceStoreConformance:
         for rows in (4, 300):
             with self.opened() as store:
                 made = sample(rows=rows, columns=rows)
-                outcomes = at_once(16, lambda _: put(store, [made])[0])
+                outcomes = at_once(16, lambda _, made=made: put(store, [made])[0])  # type: ignore[misc]
                 assert Counter(outcomes) == {Outcome.STORED: 1, Outcome.ALREADY_STORED: 15}
                 assert store.statistics() == Statistics(1, 1, 1, len(made.part10))
                 check_blob_reader(store.open(made.ref), made.part10)
@@ -657,14 +660,12 @@ def missing(store: InstanceStore, ref: Ref) -> type[NotFound] | None:
     return raised.pop()
 
 
-def matching(store: InstanceStore, level: Level, key: MatchKey) -> list[Candidate]:
-    """The candidates of a search with one key, or none if the store leaves the comparison to others."""
+def found_by(store: InstanceStore, level: Level, key: MatchKey) -> list[Candidate]:
+    """What a search with one key finds, compared here if the store leaves it to others."""
     found = store.candidates(Query(level, keys=(key,)))
     if found.exact:
         return list(found)
-    from dicomweb_core.rules.matching import matches  # noqa: PLC0415
-
-    return [one for one in found if matches(one, Query(level, keys=(key,)))]
+    return [one for one in found if matches((key,), attributes_of(one))]
 
 
 def studies(found: Any) -> list[str]:
@@ -721,6 +722,14 @@ def _of(found: Candidate) -> Ref:
     return (found.instance or found.series or found.study).ref
 
 
+def _study(made: Sample, tag: str) -> str:
+    return _text(made.record.study, tag)
+
+
+def _series(made: Sample, tag: str) -> str:
+    return _text(made.record.series, tag)
+
+
 def _text(text: bytes, tag: str) -> str:
     value = orjson.loads(text)[tag]["Value"][0]
     return str(value["Alphabetic"] if isinstance(value, dict) else value)
@@ -729,16 +738,16 @@ def _text(text: bytes, tag: str) -> str:
 _SEARCHES: list[tuple[Level, MatchKey, Callable[[Sample], bool]]] = [
     (level, key, wanted)
     for key, wanted in (
-        (MatchKey("00100020", "LO", SingleValue("P3")), lambda s: _text(s.record.study, "00100020") == "P3"),
-        (MatchKey("00100020", "LO", Wildcard("P1*")), lambda s: _text(s.record.study, "00100020").startswith("P1")),
-        (MatchKey("00100020", "LO", Wildcard("*2")), lambda s: _text(s.record.study, "00100020").endswith("2")),
+        (MatchKey("00100020", "LO", SingleValue("P3")), lambda s: _study(s, "00100020") == "P3"),
+        (MatchKey("00100020", "LO", Wildcard("P1*")), lambda s: _study(s, "00100020").startswith("P1")),
+        (MatchKey("00100020", "LO", Wildcard("*2")), lambda s: _study(s, "00100020").endswith("2")),
         (
             MatchKey("00080020", "DA", Range("20000103", "20000106")),
-            lambda s: "20000103" <= _text(s.record.study, "00080020") <= "20000106",
+            lambda s: "20000103" <= _study(s, "00080020") <= "20000106",
         ),
-        (MatchKey("00080020", "DA", Range(None, "20000104")), lambda s: _text(s.record.study, "00080020") <= "20000104"),
-        (MatchKey("00080020", "DA", Range("20000110", None)), lambda s: _text(s.record.study, "00080020") >= "20000110"),
-        (MatchKey("00100010", "PN", Wildcard("Sample^Patient1*")), lambda s: "Patient1" in _text(s.record.study, "00100010")),
+        (MatchKey("00080020", "DA", Range(None, "20000104")), lambda s: _study(s, "00080020") <= "20000104"),
+        (MatchKey("00080020", "DA", Range("20000110", None)), lambda s: _study(s, "00080020") >= "20000110"),
+        (MatchKey("00100010", "PN", Wildcard("Sample^Patient1*")), lambda s: "Patient1" in _study(s, "00100010")),
         (
             MatchKey("0020000D", "UI", AnyUID(frozenset({sample_ref(2).study, sample_ref(5).study}))),
             lambda s: s.ref.study in (sample_ref(2).study, sample_ref(5).study),
@@ -748,7 +757,7 @@ _SEARCHES: list[tuple[Level, MatchKey, Callable[[Sample], bool]]] = [
     )
     for level in Level
 ] + [
-    (Level.SERIES, MatchKey("00080060", "CS", SingleValue("CT")), lambda s: _text(s.record.series, "00080060") == "CT"),
+    (Level.SERIES, MatchKey("00080060", "CS", SingleValue("CT")), lambda s: _series(s, "00080060") == "CT"),
     (
         Level.INSTANCE,
         MatchKey("00080018", "UI", AnyUID(frozenset({sample_ref(3, 1, 2).instance}))),
@@ -759,4 +768,4 @@ _SEARCHES: list[tuple[Level, MatchKey, Callable[[Sample], bool]]] = [
         MatchKey("0020000E", "UI", AnyUID(frozenset({sample_ref(3, 1).series}))),
         lambda s: s.ref.of_series == sample_ref(3, 1).of_series,
     ),
-]  # fmt: skip
+]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dicomweb_lmdb import LMDBInstanceStore
-from dicomweb_memory import MemoryInstanceStore
 
 from dicomweb_core.storage.instances import InstanceStore
 from dicomweb_core.testing.instance_store import InstanceStoreConformance
+from dicomweb_lmdb import LMDBInstanceStore
+from dicomweb_memory import MemoryInstanceStore
 
 
 class TestMemoryInstanceStore(InstanceStoreConformance):
@@ -23,9 +22,8 @@ class TestLMDBInstanceStore(InstanceStoreConformance):
     root: Path
 
     @pytest.fixture(autouse=True)
-    def _root(self, tmp_path: Path) -> Iterator[None]:
+    def _root(self, tmp_path: Path) -> None:
         self.root = tmp_path
-        yield
 
     def make_store(self) -> LMDBInstanceStore:
         self.made = Path(tempfile.mkdtemp(dir=self.root))
