@@ -461,7 +461,12 @@ class InstanceStoreConformance:
             for iterator in iterators:
                 next(iterator)
             done = threading.Event()
-            threading.Thread(target=lambda: (put(store, [sample(2)]), done.set()), daemon=True).start()
+
+            def commit() -> None:
+                put(store, [sample(2)])
+                done.set()
+
+            threading.Thread(target=commit, daemon=True).start()
             assert done.wait(20), "a commit waits for an iterator that nobody advances"
             del iterators
 
@@ -719,7 +724,9 @@ def _at(level: Level, ref: InstanceRef) -> Ref:
 
 
 def _of(found: Candidate) -> Ref:
-    return (found.instance or found.series or found.study).ref
+    if found.instance is not None:
+        return found.instance.ref
+    return found.series.ref if found.series is not None else found.study.ref
 
 
 def _study(made: Sample, tag: str) -> str:
