@@ -266,33 +266,20 @@ def as_ours(error: lmdb.Error | OSError) -> StorageUnavailable:
 
 
 def _tables(environment: lmdb.Environment) -> Tables:
-    """Opens all tables, or makes them. Raises StorageUnavailable if they are of another format."""
-    try:
-        tables = _opened_tables(environment)
-    except (lmdb.NotFoundError, lmdb.ReadonlyError):
-        with environment.begin(write=True) as txn:
-            made = _opened_tables(environment, txn)
-            txn.put(FORMAT_KEY, FORMAT, db=made.store, overwrite=False)
-        # If another process made them meanwhile that transaction changed nothing, and its handles are gone.
-        tables = _opened_tables(environment)
-    with environment.begin() as txn:
-        if txn.get(FORMAT_KEY, db=tables.store) != FORMAT:
+    """Opens all tables, makes those that are not there. Raises StorageUnavailable if they are of another format."""
+    # A handle opened in a read transaction does not outlive it. Where nothing is new, nothing is written.
+    with environment.begin(write=True) as txn:
+        made = {}
+        for name in Tables._fields:
+            many = name in _MANY
+            made[name] = environment.open_db(name.encode(), txn=txn, dupsort=many, dupfixed=many, integerdup=many)
+        tables = Tables(**made)
+        found = txn.get(FORMAT_KEY, db=tables.store)
+        if found is None:
+            txn.put(FORMAT_KEY, FORMAT, db=tables.store)
+        elif found != FORMAT:
             raise StorageUnavailable("The store was written by another version of this program.")
     return tables
-
-
-def _opened_tables(environment: lmdb.Environment, txn: lmdb.Transaction[bytes] | None = None) -> Tables:
-    """Handles of all tables; made in the transaction, if there is one.
-
-    Without, each is opened by itself: a handle opened in a transaction that only reads does not outlive it.
-    """
-    made = {}
-    for name in Tables._fields:
-        many = name in _MANY
-        made[name] = environment.open_db(
-            name.encode(), txn=txn, create=txn is not None, dupsort=many, dupfixed=many, integerdup=many
-        )
-    return Tables(**made)
 
 
 _environments: weakref.WeakSet[Environment] = weakref.WeakSet()
