@@ -61,11 +61,11 @@ class Tables(NamedTuple):
     """study -> series, many"""
     instances_of_series: lmdb._Database
     """series -> instance, many"""
-    index: lmdb._Database
+    terms: lmdb._Database
     """level, tag, value -> id, many"""
 
 
-_MANY: Final = frozenset({"series_of_study", "instances_of_series", "index"})
+_MANY: Final = frozenset({"series_of_study", "instances_of_series", "terms"})
 
 
 class View(NamedTuple):

@@ -93,12 +93,13 @@ def from_xml(text: bytes, limits: Limits) -> Attributes:
 
 
 def _dataset(attributes: Attributes) -> Iterator[str | Attributes]:
-    used = {_creator_tag(tag) for tag in attributes if _is_private(tag)}
+    creators = {tag: first_text(attributes, _creator_tag(tag)) for tag in attributes if _is_private(tag)}
+    used = {_creator_tag(tag) for tag, creator in creators.items() if creator}
     for tag, attribute in attributes.items():
         if tag.endswith("0000") or tag in used:
             continue
         vr = attribute["vr"]
-        creator = first_text(attributes, _creator_tag(tag)) if _is_private(tag) else ""
+        creator = creators.get(tag)
         if creator:
             name = f'tag="{tag[:4]}00{tag[6:]}" vr="{vr}" privateCreator="{_quotable(creator)}"'
         else:
