@@ -229,7 +229,14 @@ def test_folders_a_thousand_deep_are_no_recursion(tmp_path: Path) -> None:
         deep = deep / "d"
         deep.mkdir()
     (deep / "file").touch()
-    assert list(files_below([str(tmp_path)])) == [str(deep / "file")]
+    try:
+        assert list(files_below([str(tmp_path)])) == [str(deep / "file")]
+    finally:
+        # What removes temporary folders walks them recursively.
+        (deep / "file").unlink()
+        while deep != tmp_path:
+            deep.rmdir()
+            deep = deep.parent
 
 
 # -- serve ------------------------------------------------------------------------------------------------------
