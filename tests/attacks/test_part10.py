@@ -309,6 +309,12 @@ def test_broken_structure_is_refused_and_named_A07(content: bytes) -> None:
     assert refusal.value.reason == 0xC000
 
 
+def test_a_fragment_beyond_the_end_is_named_A07() -> None:
+    content = part10(element(0x7FE00010, "OB", item(b"") + item(b"abcd")[:10], length=UNDEFINED))
+    with pytest.raises(InvalidDataset, match=r"\(FFFE,E000\) at byte \d+ is a fragment of 4 bytes"):
+        read(content)
+
+
 def test_group_0002_inside_the_data_set_is_refused_A03() -> None:
     with pytest.raises(InvalidDataset, match=r"\(0002,0010\) at byte \d+ does not belong"):
         read(part10() + SYNTAX)
