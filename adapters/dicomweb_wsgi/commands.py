@@ -38,7 +38,8 @@ def serve_command(arguments: argparse.Namespace) -> int:
     first = in_memory or stores.lmdb_store(arguments.store)
     try:
         if paths:
-            _tell(import_files(_origin(first, arguments), first, paths))
+            # Among the samples are damaged files and several encodings of one instance: refusing them is no news.
+            _tell(import_files(_origin(first, arguments), first, paths), _MOST_REFUSALS if arguments.folders else 0)
     finally:
         if first is not in_memory:
             first.close()
@@ -68,7 +69,7 @@ def import_command(arguments: argparse.Namespace) -> int:
     """Stores files; 1 if one was refused."""
     with closing(stores.lmdb_store(arguments.store)) as instances:
         report = import_files(_origin(instances, arguments), instances, arguments.paths)
-    _tell(report)
+    _tell(report, _MOST_REFUSALS)
     return 1 if report.refused else 0
 
 
@@ -111,6 +112,6 @@ def _samples() -> str:
     return folder
 
 
-def _tell(report: ImportReport) -> None:
-    for line in report.lines(most_refusals=_MOST_REFUSALS):
+def _tell(report: ImportReport, most_refusals: int) -> None:
+    for line in report.lines(most_refusals=most_refusals):
         print(line, file=sys.stderr)

@@ -76,46 +76,39 @@ class ContentFiles:
 
     def names(self, token: bytes, first_block: int = 0) -> Iterator[ContentName]:
         """The files of a writer that there are, from a block on."""
-        with contextlib.suppress(FileNotFoundError):
-            for block in os.scandir(self.blobs / token.hex()):
-                if not block.name.isdecimal() or int(block.name) < first_block or block.is_symlink():
-                    continue
-                for entry in os.scandir(block.path):
-                    number, suffix = os.path.splitext(entry.name)
-                    if number.isdecimal() and suffix == _SUFFIX:
-                        yield ContentName(token, int(number))
-
-    def tokens(self) -> Iterator[bytes]:
-        """The writers that have files."""
-        with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self.blobs):
-                with contextlib.suppress(ValueError):
-                    yield bytes.fromhex(entry.name)
+        for block in _listed(self.blobs / token.hex()):
+            directory = self.blobs / token.hex() / block
+            if not block.isdecimal() or int(block) < first_block or directory.is_symlink():
+                continue
+            for entry in _listed(directory):
+                number, suffix = os.path.splitext(entry)
+                if number.isdecimal() and suffix == _SUFFIX:
+                    yield ContentName(token, int(number))
 
     def remove_empty(self, token: bytes) -> None:
         """Removes the directories of a dead writer that hold nothing."""
+        directory = self.blobs / token.hex()
+        for block in _listed(directory):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory / block)
         with contextlib.suppress(OSError):
-            for block in list(os.scandir(self.blobs / token.hex())):
-                with contextlib.suppress(OSError):
-                    os.rmdir(block.path)
-            os.rmdir(self.blobs / token.hex())
+            os.rmdir(directory)
 
     def dead_writers(self) -> Iterator[bytes]:
         """Tokens of writers that live no more. Each is ours alone while the generator is suspended at it.
 
         Whoever resumes it has swept: the lock file of the writer goes.
         """
-        with contextlib.suppress(FileNotFoundError):
-            for entry in list(os.scandir(self.locks)):
-                with contextlib.suppress(ValueError, OSError):
-                    token = bytes.fromhex(entry.name.removesuffix(".lock"))
-                    descriptor = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-                    try:
-                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        yield token
-                        os.unlink(entry.path)
-                    finally:
-                        os.close(descriptor)
+        for entry in _listed(self.locks):
+            with contextlib.suppress(ValueError, OSError):
+                token = bytes.fromhex(entry.removesuffix(".lock"))
+                descriptor = os.open(self.locks / entry, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    yield token
+                    os.unlink(self.locks / entry)
+                finally:
+                    os.close(descriptor)
 
 
 class Writer:
@@ -214,6 +207,13 @@ def _flush(descriptor: int) -> None:
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _listed(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _make_directory(path: Path) -> None:
