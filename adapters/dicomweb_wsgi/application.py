@@ -13,10 +13,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
-from dicomweb_core.errors import BadRequest, ClientDisconnected, DICOMwebError, NotFound
-from dicomweb_core.http_status import status_of
+from dicomweb_core.errors import BadRequest, DICOMwebError, NotFound
+from dicomweb_core.server import error_response
 from dicomweb_core.values.limits import Limits
-from dicomweb_core.values.messages import Body, HeaderList, Request, Response
+from dicomweb_core.values.messages import HeaderList, Request, Response
 from dicomweb_wsgi.base_url import TrustedProxies, base_url, parse_mount, parse_public_url
 from dicomweb_wsgi.chunks import ResponseChunks
 from dicomweb_wsgi.payload import LengthRequired, Payload, payload_of
@@ -83,12 +83,8 @@ def wsgi_application(
                 fixed_url or base_url(environ, proxies, mount),
             )
             response = origin.handle(request)
-        except LengthRequired as error:
-            response = _refusal(411, error.detail)
-        except ClientDisconnected as error:
-            response = _refusal(400, error.detail or "The payload could not be read to its end.")
         except DICOMwebError as error:
-            response = _refusal(status_of(error), error.detail)
+            response = _refusal(error)
         try:
             omit = method == "HEAD" or response.status in _WITHOUT_PAYLOAD
             start_response(_status_line(response.status), _wsgi_headers(response))
@@ -171,6 +167,8 @@ def _wsgi_headers(response: Response) -> list[tuple[str, str]]:
     return headers
 
 
-def _refusal(status: int, detail: str) -> Response:
-    headers = (("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff"))
-    return Response(status, headers, Body.of(f"{detail}\n".encode()))
+def _refusal(error: DICOMwebError) -> Response:
+    """The Status Report the origin would give (PS3.18 8.6.3)."""
+    report = error_response(error)
+    status = 411 if isinstance(error, LengthRequired) else report.status
+    return Response(status, (*report.headers, ("X-Content-Type-Options", "nosniff")), report.body)

@@ -14,7 +14,7 @@ _DRAIN_BYTES: Final = 64 << 20
 _DRAIN_SECONDS: Final = 10.0
 
 
-class LengthRequired(DICOMwebError):
+class LengthRequired(BadRequest):
     """The payload is chunked and the server does not decode that (RFC 9110 15.5.12, 411)."""
 
 

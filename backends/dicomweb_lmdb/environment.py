@@ -61,11 +61,11 @@ class Tables(NamedTuple):
     """study -> series, many"""
     instances_of_series: lmdb._Database
     """series -> instance, many"""
-    index: lmdb._Database
+    terms: lmdb._Database
     """level, tag, value -> id, many"""
 
 
-_MANY: Final = frozenset({"series_of_study", "instances_of_series", "index"})
+_MANY: Final = frozenset({"series_of_study", "instances_of_series", "terms"})
 
 
 class View(NamedTuple):
@@ -266,30 +266,20 @@ def as_ours(error: lmdb.Error | OSError) -> StorageUnavailable:
 
 
 def _tables(environment: lmdb.Environment) -> Tables:
-    """Opens all tables, or makes them. Raises StorageUnavailable if they are of another format."""
-    with environment.begin() as txn:
-        try:
-            tables = _opened_tables(environment, txn, create=False)
-        except (lmdb.NotFoundError, lmdb.ReadonlyError):
-            tables = None
-    if tables is None:
-        with environment.begin(write=True) as txn:
-            tables = _opened_tables(environment, txn, create=True)
-            txn.put(FORMAT_KEY, FORMAT, db=tables.store, overwrite=False)
-    with environment.begin() as txn:
-        if txn.get(FORMAT_KEY, db=tables.store) != FORMAT:
+    """Opens all tables, makes those that are not there. Raises StorageUnavailable if they are of another format."""
+    # A handle opened in a read transaction does not outlive it. Where nothing is new, nothing is written.
+    with environment.begin(write=True) as txn:
+        made = {}
+        for name in Tables._fields:
+            many = name in _MANY
+            made[name] = environment.open_db(name.encode(), txn=txn, dupsort=many, dupfixed=many, integerdup=many)
+        tables = Tables(**made)
+        found = txn.get(FORMAT_KEY, db=tables.store)
+        if found is None:
+            txn.put(FORMAT_KEY, FORMAT, db=tables.store)
+        elif found != FORMAT:
             raise StorageUnavailable("The store was written by another version of this program.")
     return tables
-
-
-def _opened_tables(environment: lmdb.Environment, txn: lmdb.Transaction[bytes], *, create: bool) -> Tables:
-    made = {}
-    for name in Tables._fields:
-        many = name in _MANY
-        made[name] = environment.open_db(
-            name.encode(), txn=txn, create=create, dupsort=many, dupfixed=many, integerdup=many
-        )
-    return Tables(**made)
 
 
 _environments: weakref.WeakSet[Environment] = weakref.WeakSet()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -90,7 +90,8 @@ class InstanceRow(NamedTuple):
     def unpack(cls, packed: bytes) -> InstanceRow:
         """What `pack` made."""
         head, attributes = _split(packed)
-        return cls(*head, attributes)
+        uid, sop_class, transfer_syntax, size, version = head
+        return cls(uid, sop_class, transfer_syntax, size, version, attributes)
 
 
 class ContentName(NamedTuple):
@@ -183,7 +184,7 @@ def _headed(head: list[object], text: bytes) -> bytes:
     return _LENGTH.pack(len(encoded)) + encoded + text
 
 
-def _split(packed: bytes) -> tuple[list[object], bytes]:
+def _split(packed: bytes) -> tuple[list[Any], bytes]:
     end = 4 + _LENGTH.unpack_from(packed)[0]
-    head: list[object] = orjson.loads(packed[4:end])
+    head: list[Any] = orjson.loads(packed[4:end])
     return head, packed[end:]

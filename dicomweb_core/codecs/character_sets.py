@@ -93,11 +93,8 @@ class CharacterSet:
     """Python's name of the set in G1 before any escape; empty when there is none."""
     unknown: tuple[str, ...] = ()
     """Terms that are no Defined Term; they count as the default repertoire."""
-
-    @property
-    def plain(self) -> bool:
-        """Whether bytes below 0x80 are ASCII whatever they are."""
-        return not (self.extended or self.romaji)
+    plain: bool = True
+    """Whether bytes below 0x80 are ASCII whatever they are."""
 
     def decode(self, value: bytes, ends: bytes) -> tuple[str, bool]:
         """The text, and whether every byte was defined.
@@ -202,7 +199,8 @@ def character_set(value: bytes) -> CharacterSet:
     right = _RIGHT.get(first, "")
     # JIS kanji have no bytes with the high bit: without escapes there is only the default repertoire.
     codec = right or "latin_1"
-    return CharacterSet(codec, declared, extended, first == "13", right, _strangers(terms))
+    romaji = first == "13"
+    return CharacterSet(codec, declared, extended, romaji, right, _strangers(terms), not (extended or romaji))
 
 
 def _number(term: str) -> str | None:

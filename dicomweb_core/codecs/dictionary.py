@@ -13,16 +13,16 @@ from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
-# Items and delimiters have no VR; group lengths and padding never show in metadata (PS3.18 F.2.2).
-_STRUCTURE: Final = frozenset({0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0xFFFCFFFC})
+_SPECIAL: Final = frozenset(
+    {0x00080005, 0x7FE00008, 0x7FE00009, 0x7FE00010, 0xFFFCFFFC, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD}
+)
+"""Specific Character Set, pixel data, padding, items and delimiters."""
 
 TAG_TEXT: Final[dict[int, str]] = {
-    tag: f"{tag:08X}"
-    for tag in DicomDictionary
-    if tag >= 0x00040000 and tag & 0xFFFF and tag not in _STRUCTURE and tag != 0x00080005
+    tag: f"{tag:08X}" for tag in DicomDictionary if tag >= 0x00040000 and tag & 0xFFFF and tag not in _SPECIAL
 }
-"""Number to 8 hex digits of the attributes that may stand in a data set and need no special care: without group
-lengths, Specific Character Set, delimiters, padding, command and file meta groups."""
+"""Number to 8 hex digits of the attributes that may stand in a data set and need no special care: without command
+and file meta groups, group lengths, and what is special."""
 
 PUBLIC_VRS: Final[dict[int, str]] = {tag: entry[0] for tag, entry in DicomDictionary.items() if entry[0] != "NONE"}
 """VR by number, without repeating groups."""

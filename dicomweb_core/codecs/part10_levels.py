@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomweb_core.codecs.character_sets import CharacterSet
 from dicomweb_core.errors import InvalidDataset, TooLarge
@@ -17,6 +17,21 @@ DEEPEST: Final = 80
 def tag_name(tag: int) -> str:
     """As errors write it: (0010,0020)."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+class Element(NamedTuple):
+    """An element whose header was read."""
+
+    tag: int
+    key: str
+    at: int
+    vr: str
+    """As written, or as the dictionary has it."""
+    length: int
+    begin: int
+    """The first byte of the value field."""
+    guessed: bool
+    """The VR comes from the dictionary."""
 
 
 class Level:

@@ -92,7 +92,7 @@ def read_part10(source: ByteSource, limits: Limits) -> ReadInstance:
     syntax = transfer_syntax(meta.transfer_syntax_uid)
     inflated = InflatedSource(source, meta.dataset_offset, limits) if syntax.deflated else None
     if inflated is not None:
-        window = Window(inflated, meta.dataset_offset)
+        window = Window(inflated, meta.dataset_offset, forwards=True)
     else:
         window.refill(meta.dataset_offset)
     found = scan(window, limits, implicit=syntax.implicit, big_endian=syntax.big_endian)

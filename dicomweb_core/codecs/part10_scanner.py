@@ -13,15 +13,14 @@ Decisions where the standard leaves them to us:
 from __future__ import annotations
 
 import struct
-from array import array
-from functools import lru_cache
-from sys import byteorder
 from typing import Final, NamedTuple
 
 from dicomweb_core.codecs.character_sets import DEFAULT, UNICODE_TERM, character_set
-from dicomweb_core.codecs.dictionary import PUBLIC_VRS, TAG_TEXT, private_vr, public_vr
-from dicomweb_core.codecs.part10_levels import Budget, Level, Sequence, broken, sort_attributes, tag_name
-from dicomweb_core.codecs.part10_values import READERS, TEXT, Oddity, ValueRule, ceiling, value_rules
+from dicomweb_core.codecs.part10_fragments import walk_fragments
+from dicomweb_core.codecs.part10_headers import Headers
+from dicomweb_core.codecs.part10_levels import Budget, Element, Level, Sequence, broken, sort_attributes, tag_name
+from dicomweb_core.codecs.part10_plain import Plain, read_plain_explicit, read_plain_implicit
+from dicomweb_core.codecs.part10_values import READERS, TEXT, Oddity, ceiling
 from dicomweb_core.codecs.window import Window, truncated
 from dicomweb_core.errors import InvalidDataset, TooLarge
 from dicomweb_core.values.attributes import BULK_VRS, PIXEL_DATA, Attribute, Attributes
@@ -30,6 +29,7 @@ from dicomweb_core.values.limits import Limits
 
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM: Final = 0xFFFEE000
+_ITEM_BEGINS: Final = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
@@ -38,6 +38,8 @@ _PIXEL_DATA: Final = 0x7FE00010
 _TRAILING_PADDING: Final = 0xFFFCFFFC
 _FORBIDDEN_GROUPS: Final = frozenset({0x0000, 0x0002, 0xFFFF})
 """Commands, File Meta Information, and what ends nothing (PS3.5 7.1, 7.8)."""
+
+_VR_CODES: Final = frozenset(vr.encode("ascii") for vr in READERS[False])
 
 _EXPLICIT: Final = {order: struct.Struct(f"{order}HH2sH") for order in "<>"}
 _IMPLICIT: Final = {order: struct.Struct(f"{order}HHI") for order in "<>"}
@@ -65,33 +67,6 @@ class Scan(NamedTuple):
     warnings: tuple[str, ...]
 
 
-class _Element(NamedTuple):
-    """An element whose header was read."""
-
-    tag: int
-    key: str
-    at: int
-    vr: str
-    """As written, or as the dictionary has it."""
-    length: int
-    begin: int
-    """The first byte of the value field."""
-    guessed: bool
-    """The VR comes from the dictionary."""
-
-
-@lru_cache(maxsize=16)
-def _explicit_rules(limits: Limits, big_endian: bool) -> dict[bytes, ValueRule]:
-    return {vr.encode("ascii"): rule for vr, rule in value_rules(limits, big_endian=big_endian).items()}
-
-
-@lru_cache(maxsize=16)
-def _implicit_rules(limits: Limits) -> dict[int, tuple[str, ValueRule]]:
-    """8 hex digits and rule of every attribute that the dictionary knows without ambiguity."""
-    rules = value_rules(limits, big_endian=False)
-    return {tag: (text, rules[PUBLIC_VRS[tag]]) for tag, text in TAG_TEXT.items() if PUBLIC_VRS.get(tag) in rules}
-
-
 def scan(window: Window, limits: Limits, *, implicit: bool, big_endian: bool) -> Scan:
     """Reads the data set that begins where the window stands.
 
@@ -108,6 +83,7 @@ class _Scanner:
         self._window = window
         self._limits = limits
         self._budget = Budget(limits)
+        self._headers = Headers(window, self._budget)
         self._at = window.base
         self._bulk: list[BulkValue] = []
         self._pixel: BulkValue | None = None
@@ -117,122 +93,23 @@ class _Scanner:
 
     def run(self, *, implicit: bool, big_endian: bool) -> Scan:
         root = Level(None, self._window.size, DEFAULT, delimited=False)
-        root.implicit, root.big_endian = self._encoding(implicit, big_endian)
+        root.implicit, root.big_endian = self._headers.encoding(self._at, implicit=implicit, big_endian=big_endian)
         level: Level | None = root
         while level is not None:
-            if not level.scrap:
-                if level.implicit:
-                    self._read_plain_implicit(level)
-                else:
-                    self._read_plain_explicit(level)
-            level = self._read_any(level)
+            following = None if level.scrap else self._read_plain(level)
+            level = following or self._read_any(level)
         self._resolve_signs()
         warnings = self._budget.all_warnings()
         return Scan(root.attributes, tuple(self._bulk), self._pixel, self._table, self._fragments, self._at, warnings)
 
-    # -- the encoding ----------------------------------------------------------------------------------------------
-
-    def _encoding(self, implicit: bool, big_endian: bool) -> tuple[bool, bool]:
-        """What the first element says, which wins over the transfer syntax if it disagrees about VRs."""
-        head = self._window.peek(self._at, 8)
-        if len(head) < 8:
-            return implicit, big_endian
-        little, big = int.from_bytes(head[:2], "little"), int.from_bytes(head[:2], "big")
-        if (big if big_endian else little) > 0xFF >= (little if big_endian else big):
-            raise InvalidDataset(
-                f"The byte order of the data set at byte {self._at} is not that of its transfer syntax."
-            )
-        explicit = head[4:6] in _explicit_rules(self._limits, big_endian)
-        if explicit == implicit:
-            if not explicit and (big_endian or int.from_bytes(head[4:], "little") > self._window.size - self._at - 8):
-                raise broken(little << 16 | int.from_bytes(head[2:4], "little"), self._at, "has no VR of PS3.5")
-            found = "Explicit" if explicit else "Implicit"
-            self._budget.warn(f"The data set is {found} VR, against its transfer syntax; it was read as {found} VR.")
-        return not explicit, big_endian
-
-    # -- plain elements: straight-line code, everything else is left to _read_any ----------------------------------
-
-    def _read_plain_explicit(self, level: Level) -> None:
-        """Reads elements of known form, defined length and moderate size, up to the first other one."""
-        window, budget, charset, attributes = self._window, self._budget, level.charset, level.attributes
-        order = ">" if level.big_endian else "<"
-        header, long_length = _EXPLICIT[order].unpack_from, _LONG[order].unpack_from
-        rules, tags = _explicit_rules(self._limits, level.big_endian), TAG_TEXT
-        data, base, at, last = window.data, window.base, self._at, level.last
-        end = min(window.available, level.end)
-        elements, text = budget.elements, budget.text
-        while at + 12 <= end:
-            group, element, code, length = header(data, at - base)
-            tag = group << 16 | element
-            rule = rules.get(code)
-            if rule is None or tag <= last:
-                break
-            vr, long_form, reader, most, weight = rule
-            begin = at + 8
-            if long_form:
-                (length,) = long_length(data, at + 8 - base)
-                begin = at + 12
-            stop = begin + length
-            if length > most or stop > end or reader is None:
-                break
-            key = tags.get(tag)
-            if key is None:
-                if not group & 1 or group < 9 or group == 0xFFFF or not element:
-                    break
-                key = f"{tag:08X}"
-            elements -= 1
-            text -= length * weight + 32
-            if length > 4096 and vr in TEXT:
-                text -= 24 * data.count(b"\\", begin - base, stop - base)
-            if elements < 0 or text < 0:
-                break
-            if not length:
-                attributes[key] = {"vr": vr}
-            else:
-                try:
-                    attributes[key] = reader(data[begin - base : stop - base], charset)
-                except Oddity as odd:
-                    attributes[key] = odd.attribute
-                    budget.warn(f"{tag_name(tag)} {odd.note}.")
-            at, last = stop, tag
-        self._at, level.last, budget.elements, budget.text = at, last, elements, text
-        budget.check()
-
-    def _read_plain_implicit(self, level: Level) -> None:
-        """The same for Implicit VR Little Endian and attributes of the dictionary."""
-        window, budget, charset, attributes = self._window, self._budget, level.charset, level.attributes
-        header, rules = _IMPLICIT["<"].unpack_from, _implicit_rules(self._limits)
-        data, base, at, last = window.data, window.base, self._at, level.last
-        end = min(window.available, level.end)
-        elements, text = budget.elements, budget.text
-        while at + 8 <= end:
-            group, element, length = header(data, at - base)
-            tag = group << 16 | element
-            known = rules.get(tag)
-            if known is None or tag <= last:
-                break
-            key, (vr, _long_form, reader, most, weight) = known
-            begin = at + 8
-            stop = begin + length
-            if length > most or stop > end or reader is None:
-                break
-            elements -= 1
-            text -= length * weight + 32
-            if length > 4096 and vr in TEXT:
-                text -= 24 * data.count(b"\\", begin - base, stop - base)
-            if elements < 0 or text < 0:
-                break
-            if not length:
-                attributes[key] = {"vr": vr}
-            else:
-                try:
-                    attributes[key] = reader(data[begin - base : stop - base], charset)
-                except Oddity as odd:
-                    attributes[key] = odd.attribute
-                    budget.warn(f"{tag_name(tag)} {odd.note}.")
-            at, last = stop, tag
-        self._at, level.last, budget.elements, budget.text = at, last, elements, text
-        budget.check()
+    def _read_plain(self, level: Level) -> Level | None:
+        """Reads plain elements. Which level comes next; None when `_read_any` must decide."""
+        read = read_plain_implicit if level.implicit else read_plain_explicit
+        found = read(self._window, self._headers, self._budget, level, self._at)
+        self._at = found.at
+        if found.sequence is not None:
+            return self._open_plain(level, found)
+        return self._close_plain(level, found) if level.sequence is not None else None
 
     # -- any element -----------------------------------------------------------------------------------------------
 
@@ -253,9 +130,7 @@ class _Scanner:
             return self._end_item(level, tag, length)
         if group in _FORBIDDEN_GROUPS:
             raise broken(tag, at, "does not belong into a data set")
-        element = (
-            self._implicit_header(level, tag, length) if level.implicit else self._explicit_header(level, tag, head)
-        )
+        element = self._headers.read(level, at, head, tag, length)
         self._budget.elements -= 1
         self._budget.text -= 32
         self._budget.check()
@@ -288,13 +163,13 @@ class _Scanner:
                 raise InvalidDataset(f"There is something behind the end of the data set at byte {at}.")
             position = self._window.available
 
-    def _skip(self, level: Level, element: _Element) -> Level:
+    def _skip(self, level: Level, element: Element) -> Level:
         if element.length == _UNDEFINED:
             raise broken(element.tag, element.at, "has an undefined length")
         self._at = element.begin + element.length
         return level
 
-    def _out_of_order(self, level: Level, element: _Element) -> bool:
+    def _out_of_order(self, level: Level, element: Element) -> bool:
         """Notes an element that comes too late; whether it is a repeated one."""
         if element.key in level.attributes:
             self._budget.warn(f"{tag_name(element.tag)} is there more than once; the first one counts.")
@@ -303,78 +178,14 @@ class _Scanner:
         level.disordered = True
         return False
 
-    # -- headers ---------------------------------------------------------------------------------------------------
-
-    def _implicit_header(self, level: Level, tag: int, length: int) -> _Element:
-        vr = self._known_vr(level, tag) or "UN"
-        return _Element(tag, f"{tag:08X}", self._at, vr, length, self._at + 8, True)
-
-    def _explicit_header(self, level: Level, tag: int, head: bytes) -> _Element:
-        at, order, key = self._at, ">" if level.big_endian else "<", f"{tag:08X}"
-        code = head[4:6]
-        rule = _explicit_rules(self._limits, level.big_endian).get(code)
-        if rule is None:
-            return self._strange_header(level, tag, head)
-        if rule.long_form:
-            if len(head) < 12 or at + 12 > level.end:
-                raise truncated(at)
-            (length,) = _LONG[order].unpack_from(head, 8)
-            return _Element(tag, key, at, rule.vr, length, at + 12, False)
-        length = int.from_bytes(head[6:8], "big" if level.big_endian else "little")
-        return _Element(tag, key, at, rule.vr, length, at + 8, False)
-
-    def _strange_header(self, level: Level, tag: int, head: bytes) -> _Element:
-        """An element whose VR is none: of a later edition (32 bits of length, PS3.5 6.2), one with 16 bits, or without
-        VR at all. It is taken for what makes the next header sensible."""
-        at, order, key = self._at, "big" if level.big_endian else "little", f"{tag:08X}"
-        code = head[4:6]
-        forms: list[_Element] = []
-        if len(head) == 12 and head[6:8] == b"\0\0" and code.isalpha():
-            forms.append(_Element(tag, key, at, "UN", int.from_bytes(head[8:12], order), at + 12, True))
-        forms.append(_Element(tag, key, at, "UN", int.from_bytes(head[6:8], order), at + 8, True))
-        if not level.big_endian:
-            vr = self._known_vr(level, tag) or "UN"
-            forms.append(_Element(tag, key, at, vr, int.from_bytes(head[4:8], order), at + 8, True))
-        for form in forms:
-            if form.length != _UNDEFINED and self._is_sensible(level, form):
-                self._budget.warn(f"{tag_name(tag)} has no VR of PS3.5.")
-                return form
-        raise broken(tag, at, "has no VR of PS3.5, and its length cannot be told")
-
-    def _is_sensible(self, level: Level, form: _Element) -> bool:
-        """Whether an element of known form, or the end, comes behind."""
-        stop = form.begin + form.length
-        if stop >= level.end:
-            return stop == level.end and not level.delimited
-        offset = stop - self._window.base
-        if stop + 8 > self._window.available:
-            return False
-        group, number, code, _ = _EXPLICIT[">" if level.big_endian else "<"].unpack_from(self._window.data, offset)
-        tag = group << 16 | number
-        if tag == _ITEM_END:
-            return level.delimited
-        return tag > form.tag and code in _explicit_rules(self._limits, level.big_endian)
-
-    def _known_vr(self, level: Level, tag: int) -> str | None:
-        """The VR by the dictionary, a private one by its creator (PS3.5 7.8.1)."""
-        if not tag >> 16 & 1:
-            return public_vr(tag)
-        number = tag & 0xFFFF
-        if 0x10 <= number <= 0xFF:
-            return "LO"
-        creator = level.attributes.get(f"{tag >> 16:04X}00{number >> 8:02X}", {}).get("Value")
-        if not creator or not isinstance(creator[0], str):
-            return None
-        return private_vr(creator[0], tag >> 16, number)
-
     # -- values ----------------------------------------------------------------------------------------------------
 
-    def _read_value(self, level: Level, element: _Element, *, scrap: bool) -> Level:
+    def _read_value(self, level: Level, element: Element, *, scrap: bool) -> Level:
         if element.length == _UNDEFINED:
             return self._read_undefined(level, element, scrap=scrap)
         vr = element.vr
         if vr == "UN" and not element.guessed and not level.big_endian and element.length < 0xFFFF:
-            vr = self._known_vr(level, element.tag) or vr
+            vr = self._headers.known_vr(level, element.tag) or vr
         if vr == "SQ":
             if self._begins_with_item(element):
                 return self._open(
@@ -390,7 +201,7 @@ class _Scanner:
         self._at = element.begin + element.length
         return level
 
-    def _attribute(self, level: Level, element: _Element, vr: str, *, scrap: bool) -> Attribute:
+    def _attribute(self, level: Level, element: Element, vr: str, *, scrap: bool) -> Attribute:
         """The attribute of a value field of defined length."""
         if vr == "US or OW":
             vr = "US" if element.length == 2 else "OW"
@@ -423,7 +234,7 @@ class _Scanner:
     def _most(self, vr: str, tag: int) -> int:
         return self._limits.inline_icc_profile_bytes if tag == _ICC_PROFILE else ceiling(vr, self._limits)
 
-    def _kept(self, element: _Element, vr: str) -> bytes:
+    def _kept(self, element: Element, vr: str) -> bytes:
         """The value field, once it is known to be affordable."""
         self._budget.text -= element.length * 4
         self._budget.check()
@@ -443,7 +254,7 @@ class _Scanner:
             return {"vr": "CS", "Value": [UNICODE_TERM]}
         return attribute
 
-    def _bulk_attribute(self, level: Level, element: _Element, vr: str, *, scrap: bool, pixel: bool) -> Attribute:
+    def _bulk_attribute(self, level: Level, element: Element, vr: str, *, scrap: bool, pixel: bool) -> Attribute:
         if vr not in BULK_VRS:
             most = self._limits.value_bytes
             raise TooLarge(
@@ -457,7 +268,7 @@ class _Scanner:
     def _note_bulk(
         self,
         level: Level,
-        element: _Element,
+        element: Element,
         vr: str,
         begin: int,
         length: int,
@@ -497,11 +308,11 @@ class _Scanner:
 
     # -- sequences -------------------------------------------------------------------------------------------------
 
-    def _begins_with_item(self, element: _Element) -> bool:
+    def _begins_with_item(self, element: Element) -> bool:
         head = self._window.peek(element.begin, 4)
-        return not element.length or head in (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+        return not element.length or head in _ITEM_BEGINS
 
-    def _read_undefined(self, level: Level, element: _Element, *, scrap: bool) -> Level:
+    def _read_undefined(self, level: Level, element: Element, *, scrap: bool) -> Level:
         vr = element.vr
         if level.sequence is None and element.tag == _PIXEL_DATA and vr != "SQ":
             return self._read_fragments(level, element, "OB" if vr not in ("OB", "OW") else vr, scrap=scrap)
@@ -512,7 +323,7 @@ class _Scanner:
             return self._read_fragments(level, element, "OB" if vr == "OB or OW" else vr, scrap=scrap)
         raise broken(element.tag, element.at, f"is {vr} with an undefined length")
 
-    def _open(self, level: Level, element: _Element, end: int, *, scrap: bool, detect: bool) -> Level:
+    def _open(self, level: Level, element: Element, end: int, *, scrap: bool, detect: bool) -> Level:
         delimited = element.length == _UNDEFINED
         sequence = Sequence(level, element.key, end, delimited=delimited)
         self._budget.check_depth(element.tag, element.at, sequence.depth)
@@ -526,6 +337,33 @@ class _Scanner:
             head = self._window.peek(element.begin, 4)
             sequence.big_endian = level.big_endian and head == b"\xff\xfe\xe0\x00"
         return self._next_item(sequence, scrap=scrap)
+
+    def _close_plain(self, level: Level, found: Plain) -> Level | None:
+        """What comes behind an item that ends here, or None."""
+        if level.delimited:
+            if found.tag != _ITEM_END or found.length:
+                return None
+            self._at += 8
+        elif self._at != level.end:
+            return None
+        return self._close(level)
+
+    def _open_plain(self, level: Level, found: Plain) -> Level | None:
+        """A sequence that is in order, or None."""
+        delimited, begin, window = found.length == _UNDEFINED, found.begin, self._window
+        end = level.end if delimited else begin + found.length
+        if end > level.end or begin + 4 > window.available or found.sequence is None:
+            return None
+        if found.length and window.data[begin - window.base : begin - window.base + 4] not in _ITEM_BEGINS:
+            return None
+        sequence = Sequence(level, found.sequence, end, delimited=delimited)
+        self._budget.elements -= 1
+        self._budget.text -= 32
+        self._budget.check_depth(found.tag, self._at, sequence.depth)
+        level.attributes[found.sequence] = {"vr": "SQ"}
+        level.last = found.tag
+        self._at = begin
+        return self._next_item(sequence, scrap=False)
 
     def _next_item(self, sequence: Sequence, *, scrap: bool) -> Level:
         """The next item that is not empty, or the data set around behind the last one."""
@@ -571,9 +409,12 @@ class _Scanner:
         level.implicit, level.big_endian = sequence.implicit, sequence.big_endian
         level.scrap = scrap
         sequence.items.append(level.attributes)
+        base = self._window.base
+        if not (sequence.detect or sequence.implicit) and self._window.data[at + 4 - base : at + 6 - base] in _VR_CODES:
+            return level
         if sequence.detect or not sequence.implicit:
             head = self._window.peek(at, 8)
-            explicit = head[4:6] in _explicit_rules(self._limits, sequence.big_endian)
+            explicit = head[4:6] in self._headers.explicit[sequence.big_endian]
             if sequence.detect:
                 level.implicit = not explicit
             elif not explicit and not sequence.big_endian and not head[4:6].isalpha() and head[:2] != b"\xfe\xff":
@@ -606,56 +447,18 @@ class _Scanner:
             return None
         return self._next_item(level.sequence, scrap=level.scrap)
 
-    # -- fragments -------------------------------------------------------------------------------------------------
-
-    def _read_fragments(self, level: Level, element: _Element, vr: str, *, scrap: bool) -> Level:
-        """Encapsulated pixel data (PS3.5 A.4): the item headers only."""
-        header = _IMPLICIT[">" if level.big_endian else "<"].unpack
-        window, at = self._window, element.begin
-        spans = array("Q")
-        left = self._limits.fragments
-        while True:
-            head = window.peek(at, 8)
-            if len(head) < 8 or at + 8 > level.end:
-                raise broken(element.tag, element.at, "is truncated: it has no sequence delimiter")
-            group, number, length = header(head)
-            tag = group << 16 | number
-            if tag == _SEQUENCE_END:
-                break
-            stop = at + 8 + length
-            if tag != _ITEM or length == _UNDEFINED:
-                raise broken(tag, at, "stands where a fragment must")
-            if stop > level.end:
-                raise broken(tag, at, f"is a fragment of {length} bytes, which is more than there are")
-            left -= 1
-            if left < -1:
-                raise TooLarge(
-                    f"{tag_name(element.tag)} has more than {self._limits.fragments} fragments.",
-                    limit="fragments",
-                    ceiling=self._limits.fragments,
-                )
-            spans.append(at + 8)
-            spans.append(length)
-            at = stop
-        if length:
-            raise broken(tag, at, "has a length")
-        self._at = at + 8
+    def _read_fragments(self, level: Level, element: Element, vr: str, *, scrap: bool) -> Level:
+        """Encapsulated pixel data (PS3.5 A.4)."""
+        found = walk_fragments(self._window, element, level, self._limits)
+        self._at = found.stop
         pixel = level.sequence is None and element.tag == _PIXEL_DATA and not scrap
-        if pixel and spans:
-            self._table = Span(spans[0], spans[1])
-            self._fragments = _little_endian(spans[2:])
         attribute: Attribute = {"vr": vr}
-        if spans:
-            length = at - element.begin
+        if found.basic_offset_table is not None:
+            if pixel:
+                self._table, self._fragments = found.basic_offset_table, found.fragments
             attribute = self._note_bulk(
-                level, element, vr, element.begin, length, scrap=scrap, pixel=pixel, encapsulated=True
+                level, element, vr, element.begin, found.length, scrap=scrap, pixel=pixel, encapsulated=True
             )
         if not scrap:
             level.attributes[element.key] = attribute
         return level
-
-
-def _little_endian(numbers: array[int]) -> bytes:
-    if byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()

@@ -45,24 +45,24 @@ def _undefined(attribute: Attribute) -> Oddity:
     return Oddity(attribute, _UNDEFINED_BYTES)
 
 
-def _multi_valued(vr: str, padding: str = " \0", parse: Callable[[str], Any] | None = None) -> Reader:
-    """Text whose values are separated by backslashes. `padding` is stripped at both ends (or behind, for NUL only)."""
+def _multi_valued(vr: str, parse: Callable[[str], Any] = str) -> Reader:
+    """Text whose values are separated by backslashes; spaces around a value mean nothing, NULs are padding."""
+    parsed = parse is not str
 
     def read(value: bytes, charset: CharacterSet) -> Attribute:
         defined = True
-        if value.isascii() and charset.plain:
+        if charset.plain and value.isascii():
             text = value.decode("ascii")
         else:
             text, defined = charset.decode(value, VALUES)
-        text = text.strip(padding) if "\\" not in text else text.rstrip(padding)
         if "\\" in text:
-            values: list[Any] = [part.strip(padding) or None for part in text.split("\\")]
-            if parse is not None:
-                values = [part if part is None else parse(part) for part in values]
-        elif text:
-            values = [text if parse is None else parse(text)]
+            parts = [part.strip(" \0") for part in text.rstrip(" \0").split("\\")]
+            values: list[Any] = [parse(part) if part else None for part in parts]
         else:
-            return {"vr": vr}
+            text = text.strip(" \0")
+            if not text:
+                return {"vr": vr}
+            values = [parse(text) if parsed else text]
         if not defined:
             raise _undefined({"vr": vr, "Value": values})
         return {"vr": vr, "Value": values}
@@ -141,13 +141,14 @@ _LONGEST_NUMBER: Final = 64
 
 def _decimal(text: str) -> int | float | str:
     """A DS as a number if it is written as JSON writes numbers and reads back as the same decimal; else its text."""
-    match = _JSON_NUMBER(text) if len(text) <= _LONGEST_NUMBER else None
+    length = len(text)
+    match = _JSON_NUMBER(text) if length <= _LONGEST_NUMBER else None
     if match is None:
         return text
     if match.lastindex is None:
         return _integer(text)
     number = float(text)
-    if match.lastindex == 1 and len(text) <= _EXACT_LENGTH:
+    if match.lastindex == 1 and length <= _EXACT_LENGTH:
         return number
     if not isfinite(number) or Decimal(text) != Decimal(repr(number)):
         return text
@@ -156,9 +157,12 @@ def _decimal(text: str) -> int | float | str:
 
 def _integer(text: str) -> int | str:
     """An IS as a number if its digits are those of the number; else its text."""
-    if len(text) > _LONGEST_NUMBER or not text.removeprefix("-").isdecimal() or not text.isascii():
+    if len(text) > _LONGEST_NUMBER or not text.isascii():
         return text
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        return text
     return number if str(number) == text and -_EXACT_INTEGERS < number < _EXACT_INTEGERS else text
 
 
@@ -217,13 +221,17 @@ def _single_precision(order: str) -> Reader:
     return read
 
 
+_SMALLEST_NORMAL: Final = 2.0**-126
+
+
 def _shortest(number: float) -> float | str:
     """`number` is a binary32 number."""
     if not isfinite(number):
         return _number_texts(number)
     if number.is_integer() and abs(number) < 1 << 24:
         return number
-    for digits in (6, 7, 8):
+    # Six digits are never too many for a normal number; a denormal one may need only one.
+    for digits in range(6 if abs(number) >= _SMALLEST_NORMAL else 1, 9):
         short = float(f"{number:.{digits}g}")
         try:
             if struct.unpack("<f", struct.pack("<f", short))[0] == number:
@@ -282,8 +290,8 @@ def _readers(order: str) -> dict[str, Reader]:
     readers |= {
         "UC": _trailing_padded("UC"),
         "PN": _read_person_names,
-        "DS": _multi_valued("DS", parse=_decimal),
-        "IS": _multi_valued("IS", parse=_integer),
+        "DS": _multi_valued("DS", _decimal),
+        "IS": _multi_valued("IS", _integer),
         "AT": _tags(order),
         "FL": _single_precision(order),
         "FD": _numbers("FD", order, "d", _number_texts),

@@ -32,9 +32,10 @@ class ForwardSource(Protocol):
 class Window:
     """`data` are the bytes from `base` up to `available`, all counted from the begin of the file."""
 
-    __slots__ = ("available", "base", "data", "size", "source")
+    __slots__ = ("_forwards", "available", "base", "data", "size", "source")
 
-    def __init__(self, source: ForwardSource, begin: int = 0) -> None:
+    def __init__(self, source: ForwardSource, begin: int = 0, *, forwards: bool = False) -> None:
+        self._forwards = forwards
         self.source = source
         self.size = source.size
         self.data = b""
@@ -56,6 +57,22 @@ class Window:
         if at + length > self.available:
             self.refill(at)
         return self.data[at - self.base : at - self.base + length]
+
+    def peek_far(self, at: int, length: int) -> bytes:
+        """`peek` for headers with large values between them: reads no more than the header if it lies far away."""
+        if at < self.available + WINDOW_BYTES or self.size - at < WINDOW_BYTES:
+            return self.peek(at, length)
+        self.data = self.source.read(at, length)
+        self.base, self.available = at, at + len(self.data)
+        return self.data
+
+    def glance(self, at: int, length: int) -> bytes:
+        """Bytes ahead without moving the window; none when they lie outside and the source only goes forwards."""
+        if at + length <= self.available:
+            return self.data[at - self.base : at - self.base + length]
+        if self._forwards or at + length > self.size:
+            return b""
+        return self.source.read(at, length)
 
     def take(self, at: int, length: int) -> bytes:
         """Exactly these bytes, any number. The window moves behind them if they do not lie in it.

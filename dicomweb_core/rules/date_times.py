@@ -131,7 +131,8 @@ def split_range(vr: str, text: str) -> tuple[str, str] | None:
 def range_ends(vr: str, text: str, name: str) -> tuple[str | None, str | None] | None:
     """Normalised ends of a range, None if the text is no range. DT ends keep their offset as `±HHMM` behind.
 
-    Raises InvalidQuery for ends that are no values of the VR, for no end at all, and when the first is the later one.
+    Raises InvalidQuery for ends that are no values of the VR, for no end at all, and when the first is the later one;
+    but the times of a range of dates and times may cross midnight (PS3.18 8.3.4.1.1).
     """
     ends = split_range(vr, text)
     if ends is None:
@@ -140,7 +141,7 @@ def range_ends(vr: str, text: str, name: str) -> tuple[str | None, str | None] |
     last = _end(vr, ends[1], name, last=True) if ends[1] else None
     if first is None and last is None:
         raise InvalidQuery(f"The range of {name} has no end (PS3.4 C.2.2.2.5).")
-    if first is not None and last is not None and _is_later(first, last):
+    if vr != "TM" and first is not None and last is not None and _is_later(first, last):
         raise InvalidQuery(f"The range of {name} ends before it begins (PS3.4 C.2.2.2.5).")
     return first, last
 
@@ -169,7 +170,7 @@ def _end(vr: str, text: str, name: str, *, last: bool) -> str:
 
 
 def _is_later(first: str, last: str) -> bool:
-    if len(first) <= 12:
+    if len(first) == 8:
         return first > last
     a, b = split_offset(first), split_offset(last)
     if a.offset is None or b.offset is None:

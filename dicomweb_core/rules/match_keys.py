@@ -98,11 +98,11 @@ def match_keys(given: dict[Path, Given], matching: Matching) -> tuple[MatchKey, 
         if whole is not None and not _is_universal(whole):
             raise InvalidQuery(f"{whole.name} cannot be matched by a value beside its members (PS3.4 C.2.2.2.6).")
         keys.append(_key(tag, "SQ", WithinItem(match_keys(members, matching)), one, creators))
-    return _combined(keys)
+    return _combined(keys, given)
 
 
 def _is_universal(key: Given) -> bool:
-    return all(not value.strip().strip("*") for value in key.values)
+    return all(not value.strip(" ").strip("*") for value in key.values)
 
 
 def _is_searchable(tag: str) -> bool:
@@ -217,20 +217,39 @@ def _text(vr: str, value: str, key: Given) -> Condition:
     return SingleValue(value)
 
 
-def _combined(keys: list[MatchKey]) -> tuple[MatchKey, ...]:
+def _combined(keys: list[MatchKey], given: dict[Path, Given]) -> tuple[MatchKey, ...]:
     """A date and its time that are ranges of one form are one interval (PS3.18 8.3.4.1.1, PS3.4 C.2.2.2.5.4)."""
     ranges = {key.tag: key.condition for key in keys if isinstance(key.condition, Range) and key.creator is None}
-    replaced: dict[str, CombinedRange] = {}
-    dropped = set()
-    for tag, time_tag in date_times.TIME_OF_DATE.items():
-        days, times = ranges.get(tag), ranges.get(time_tag)
-        if days is None or times is None:
-            continue
-        if (days.first is None, days.last is None) == (times.first is None, times.last is None):
-            replaced[tag] = CombinedRange(
-                time_tag,
-                days.first + times.first if days.first and times.first else None,
-                days.last + times.last if days.last and times.last else None,
-            )
-            dropped.add(time_tag)
-    return tuple(key._replace(condition=replaced.get(key.tag, key.condition)) for key in keys if key.tag not in dropped)
+    combined: list[MatchKey] = []
+    for key in keys:
+        condition = ranges.get(key.tag)
+        partner = (date_times.TIME_OF_DATE if key.vr == "DA" else date_times.DATE_OF_TIME).get(key.tag, "")
+        other = ranges.get(partner)
+        if condition is None:
+            combined.append(key)
+        elif other is not None and _form(condition) == _form(other):
+            if key.vr == "DA":
+                whole = CombinedRange(
+                    partner, _joined(condition.first, other.first), _joined(condition.last, other.last)
+                )
+                _check_order(whole.first, whole.last, given, key.tag)
+                combined.append(key._replace(condition=whole))
+        else:
+            _check_order(condition.first, condition.last, given, key.tag)
+            combined.append(key)
+    return tuple(combined)
+
+
+def _form(condition: Range) -> tuple[bool, bool]:
+    return condition.first is None, condition.last is None
+
+
+def _joined(date: str | None, time: str | None) -> str | None:
+    return None if date is None or time is None else date + time
+
+
+def _check_order(first: str | None, last: str | None, given: dict[Path, Given], tag: str) -> None:
+    if len(first or "") != 12 and len(first or "") != 20:
+        return  # dates and date times have been compared by their rules
+    if first is not None and last is not None and first > last and (tag,) in given:
+        raise InvalidQuery(f"The range of {given[(tag,)].name} ends before it begins (PS3.4 C.2.2.2.5).")

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from dicomweb_core.rules import date_times, person_names
-from dicomweb_core.rules.levels import TIMEZONE_OFFSET, is_private_creator
+from dicomweb_core.rules.levels import TIMEZONE_OFFSET, is_private, is_private_creator
 from dicomweb_core.rules.texts import is_empty, normal, text_test, texts_of, values_of
 from dicomweb_core.values.attributes import Attribute, Attributes
 from dicomweb_core.values.queries import (
@@ -100,6 +100,9 @@ def _test(key: MatchKey) -> _Test:
                 all(test(attribute, attributes, entity) for test in tests) for attribute in _attributes(key, attributes)
             )
     value_test = _value_test(key)
+    if not is_private(key.tag):
+        tag = key.tag
+        return lambda attributes, entity: tag in attributes and value_test(attributes[tag], attributes, entity)
     return lambda attributes, entity: any(
         value_test(attribute, attributes, entity) for attribute in _attributes(key, attributes)
     )

@@ -58,11 +58,11 @@ def groups_of(value: Any) -> Groups:
 
 
 @lru_cache(maxsize=8192)
-def words(text: str) -> tuple[str, ...]:
-    """The words of one or more groups, folded for fuzzy matching."""
+def words(text: str, *, with_e: bool = False) -> tuple[str, ...]:
+    """The words of one or more groups, folded for fuzzy matching; `with_e` keeps an e after a, o or u."""
     width = unicodedata.normalize("NFKC", normal(text)).casefold()
     plain = "".join(c for c in unicodedata.normalize("NFD", width.translate(_LETTERS)) if not unicodedata.combining(c))
-    return tuple(word for word in _BETWEEN_WORDS.split(_E_AFTER_VOWEL.sub("", plain)) if word)
+    return tuple(word for word in _BETWEEN_WORDS.split(plain if with_e else _E_AFTER_VOWEL.sub("", plain)) if word)
 
 
 def literal_test(key: str) -> Callable[[Any], bool]:
@@ -83,15 +83,22 @@ def literal_test(key: str) -> Callable[[Any], bool]:
 def fuzzy_test(key: str) -> Callable[[Any], bool]:
     """Whether a value matches a key literally or by words."""
     literal = literal_test(key)
-    tests = [_word_test(word) for word in words(key)]
+    # a wildcard may stand for the e that is dropped, so patterns are compared both ways
+    ways = [
+        (e, [_word_test(word) for word in words(key, with_e=e)])
+        for e in ((False, True) if has_wildcard(key) else (False,))
+    ]
 
     def test(value: Any) -> bool:
         if literal(value):
             return True
         given = value.values() if isinstance(value, dict) else str(value).split("=")
-        return bool(tests) and any(
-            all(any(map(test, candidates)) for test in tests)
-            for candidates in (words(text) for text in given if isinstance(text, str))
+        return any(
+            bool(tests) and all(any(map(test, candidates)) for test in tests)
+            for text in given
+            if isinstance(text, str)
+            for with_e, tests in ways
+            for candidates in (words(text, with_e=with_e),)
         )
 
     return test

@@ -7,9 +7,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from dicomweb_core.rules.index_terms import INDEXED_TAGS
-from dicomweb_core.rules.levels import COMPUTED_TAGS, TIMEZONE_OFFSET, level_of, tags_of
+from dicomweb_core.rules.levels import COMPUTED_TAGS, SERIES_TAGS, STUDY_TAGS, TIMEZONE_OFFSET, tags_of
 from dicomweb_core.values.attributes import Attribute, Attributes
-from dicomweb_core.values.queries import Level
 
 
 class Summaries(NamedTuple):
@@ -30,6 +29,9 @@ INSTANCE_SUMMARY_TAGS: Final = tags_of(
 _ATTRIBUTE_BYTES: Final = 4096
 """Of the JSON text of one attribute. What is longer stays out, unless an index or a table of results needs it."""
 
+_SHORT: Final = 512
+"""Characters that are never more JSON text than `_ATTRIBUTE_BYTES`."""
+
 _ALWAYS: Final = (
     INDEXED_TAGS
     | INSTANCE_SUMMARY_TAGS
@@ -40,6 +42,13 @@ _ALWAYS: Final = (
 )
 
 
+_PLACE: Final = {
+    **dict.fromkeys(STUDY_TAGS - COMPUTED_TAGS, 0),
+    **dict.fromkeys(SERIES_TAGS - COMPUTED_TAGS, 1),
+    **dict.fromkeys(INSTANCE_SUMMARY_TAGS, 2),
+}
+
+
 def summarise(attributes: Attributes) -> Summaries:
     """The texts for one data set, without attributes with bulk data and long ones that no table of results names.
 
@@ -47,16 +56,18 @@ def summarise(attributes: Attributes) -> Summaries:
     """
     levels: tuple[Attributes, Attributes, Attributes] = ({}, {}, {})
     for tag, attribute in attributes.items():
-        level = level_of(tag)
-        if (level is Level.INSTANCE and tag not in INSTANCE_SUMMARY_TAGS) or tag in COMPUTED_TAGS:
+        place = _PLACE.get(tag)
+        if place is None or "BulkDataURI" in attribute or "InlineBinary" in attribute:
             continue
-        kept = _without_bulk(tag, attribute)
-        if kept is None:
-            continue
-        levels[level - 1][tag] = kept
-        if tag == TIMEZONE_OFFSET and kept.get("Value"):
-            levels[1][tag] = levels[2][tag] = kept
-    return Summaries(*(orjson.dumps(level) for level in levels))
+        if attribute.get("vr") == "SQ" or tag not in _ALWAYS:
+            kept = _kept(tag, attribute)
+            if kept is None:
+                continue
+            attribute = kept
+        levels[place][tag] = attribute
+        if tag == TIMEZONE_OFFSET and attribute.get("Value"):
+            levels[1][tag] = levels[2][tag] = attribute
+    return Summaries(*map(_text, levels))
 
 
 def merge(kept: bytes, new: bytes) -> bytes:
@@ -77,14 +88,29 @@ def merge(kept: bytes, new: bytes) -> bytes:
     return orjson.dumps(dict(sorted(merged.items()))) if added else kept
 
 
-def _without_bulk(tag: str, attribute: Attribute) -> Attribute | None:
-    """The attribute as a summary keeps it, or None if it stays out."""
-    if "BulkDataURI" in attribute or "InlineBinary" in attribute:
-        return None
+def _text(attributes: Attributes) -> bytes:
     try:
-        text = orjson.dumps(attribute)
-    except TypeError:  # what JSON cannot express cannot be a result
+        return orjson.dumps(attributes)
+    except TypeError:  # what JSON cannot express, such as a lone surrogate, cannot be a result
+        return orjson.dumps({tag: attribute for tag, attribute in attributes.items() if _is_json(attribute)})
+
+
+def _is_json(attribute: Attribute) -> bool:
+    try:
+        orjson.dumps(attribute)
+    except TypeError:
+        return False
+    return True
+
+
+def _kept(tag: str, attribute: Attribute) -> Attribute | None:
+    """The attribute as a summary keeps it, or None if it stays out."""
+    values = attribute.get("Value")
+    if not values or (len(values) == 1 and isinstance(values[0], str) and len(values[0]) <= _SHORT):
+        return attribute
+    if not _is_json(attribute):
         return None
+    text = orjson.dumps(attribute)
     if len(text) > _ATTRIBUTE_BYTES and tag not in _ALWAYS:
         return None
     if b'"BulkDataURI"' in text or b'"InlineBinary"' in text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dicomweb_core.codecs.deflate import InflatedSource
+from dicomweb_core.codecs.window import InflatedSource
 from dicomweb_core.services.site import Site
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.blobs import ByteSource, InstanceLayout

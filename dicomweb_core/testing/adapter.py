@@ -286,7 +286,7 @@ class AdapterProof:
                 received = 0
                 while received < 3 * _MEBIBYTE:
                     received += len(client.recv(_PIECE))
-            self.wait_until(lambda before=before: self.observed()["closed"] == before["closed"] + 1)
+            self.wait_until_closed_after(before)
 
     def test_head_is_get_without_payload(self) -> None:
         """The same status and headers, the body closed unread; endless ones too."""
@@ -303,7 +303,7 @@ class AdapterProof:
                     assert response.headers["Content-Length"] == "30"
                 else:
                     assert response.headers["Content-Length"] is None
-            self.wait_until(lambda before=before: self.observed()["closed"] == before["closed"] + 1)
+            self.wait_until_closed_after(before)
 
     def test_statuses_without_payload(self) -> None:
         """204 and 304 carry neither payload nor Content-Length, whatever the origin gave."""
@@ -312,7 +312,7 @@ class AdapterProof:
             status, headers, payload = self.get(f"/status?code={code}")
             assert (status, payload) == (code, b"")
             assert headers["Content-Length"] is None
-            self.wait_until(lambda before=before: self.observed()["closed"] == before["closed"] + 1)
+            self.wait_until_closed_after(before)
 
     def test_statuses_of_errors_and_unusual_ones(self) -> None:
         """The status arrives as given."""
@@ -331,7 +331,7 @@ class AdapterProof:
                 except (http.client.IncompleteRead, ConnectionError):
                     payload = None
                 assert payload is None, f"{path}: {payload!r} looked complete"
-            self.wait_until(lambda before=before: self.observed()["closed"] == before["closed"] + 1)
+            self.wait_until_closed_after(before)
         self.assert_serves()
 
     def test_a_payload_longer_than_promised_is_not_sent(self) -> None:
@@ -461,6 +461,10 @@ class AdapterProof:
     def assert_serves(self) -> None:
         """The server is alive."""
         assert self.get("/status?code=200")[::2] == (200, b"{}")
+
+    def wait_until_closed_after(self, before: dict[str, int]) -> None:
+        """Until exactly one more body was closed than the probe had observed before."""
+        self.wait_until(lambda: self.observed()["closed"] == before["closed"] + 1)
 
     @staticmethod
     def wait_until(condition: Callable[[], bool]) -> None:

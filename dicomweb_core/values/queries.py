@@ -18,29 +18,37 @@ class Level(IntEnum):
     INSTANCE = 3
 
 
-class SingleValue(NamedTuple):
+# No tuples: two conditions of different kinds must never be equal, plans are kept by query.
+
+
+@dataclass(frozen=True, slots=True)
+class SingleValue:
     """Equal by the rules of the VR (PS3.4 C.2.2.2.1). DA, TM and DT are normalised as in `Range`."""
 
     value: str
 
 
-class AnyUID(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AnyUID:
     """One of the UIDs (PS3.4 C.2.2.2.2)."""
 
     values: frozenset[str]
 
 
-class Universal(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Universal:
     """Everything matches, the attribute is returned (PS3.4 C.2.2.2.3)."""
 
 
-class Wildcard(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wildcard:
     """`*` any run, `?` exactly one character (PS3.4 C.2.2.2.4)."""
 
     pattern: str
 
 
-class Range(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Range:
     """DA, TM or DT between two values, both included, None for an open end (PS3.4 C.2.2.2.5).
 
     The ends are as `rules.date_times` normalises them: DA 8 digits, TM 12 (HHMMSSFFFFFF), DT both, its offset behind.
@@ -50,7 +58,8 @@ class Range(NamedTuple):
     last: str | None
 
 
-class CombinedRange(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CombinedRange:
     """A DA and a TM attribute as one interval (PS3.18 8.3.4.1.1). Ends are 20 digits, YYYYMMDDHHMMSSFFFFFF."""
 
     time_tag: str
@@ -58,17 +67,20 @@ class CombinedRange(NamedTuple):
     last: str | None
 
 
-class EmptyValue(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EmptyValue:
     """Absent or empty (PS3.4 C.2.2.2.7)."""
 
 
-class AllValues(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AllValues:
     """Every one of the values is among those of the entity (PS3.4 C.2.2.2.8)."""
 
     values: tuple[str, ...]
 
 
-class WithinItem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class WithinItem:
     """All keys match within one item of the sequence (PS3.4 C.2.2.2.6)."""
 
     keys: tuple[MatchKey, ...]

@@ -18,7 +18,11 @@ from tests.witnesses.real_files import name_of, real_files
 
 NO_INSTANCE = "no SOP instance: a DICOMDIR or a file without Study, Series or SOP Instance UID"
 
-REFUSED: dict[str, str] = {}
+REFUSED = {
+    "MR_truncated.dcm": "cut off inside Pixel Data",
+    "rtplan_truncated.dcm": "cut off inside a sequence",
+    "bad_sequence.dcm": "its Study Instance UID is 64 hexadecimal digits, no UID",
+}
 """File -> why it is refused. A file that changes sides fails the test."""
 
 
@@ -59,10 +63,10 @@ def test_stored_found_and_retrieved(path: Path) -> None:
     assert found["00081190"]["Value"] == [client.base_url + url]
     ((_, retrieved),) = client.get(url, ANY_DICOM).parts
     assert retrieved == cleaned(content)
-    check_frames(client, url, content, data)
+    check_frames(client, url, data)
 
 
-def check_frames(client: Client, url: str, content: bytes, data: FileDataset) -> None:
+def check_frames(client: Client, url: str, data: FileDataset) -> None:
     if not any(keyword in data for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         assert client.get(url + "/frames/1", "*/*").status == 404
         return
@@ -71,13 +75,13 @@ def check_frames(client: Client, url: str, content: bytes, data: FileDataset) ->
         ((_, sent),) = client.get(f"{url}/frames/{number}", "*/*").parts
         assert sent == frame, f"frame {number}"
     assert client.get(f"{url}/frames/{len(frames) + 1}", "*/*").status == 404
-    del content
 
 
 def expected_frames(data: FileDataset) -> list[bytes]:
     """As pydicom has them: codestreams, or slices of the native value in little endian."""
     syntax = UID(data.file_meta.TransferSyntaxUID)
-    count = int(data.get("NumberOfFrames", 1) or 1)
+    stated = str(data.get("NumberOfFrames", 1) or 1)
+    count = int(stated) if stated.isdecimal() else 1_000_000  # badVR.dcm says 1A: as many as there are
     if syntax.name == syntax or (syntax.is_compressed and not syntax.is_deflated):
         return list(generate_frames(data.PixelData, number_of_frames=count))
     for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
@@ -86,15 +90,16 @@ def expected_frames(data: FileDataset) -> list[bytes]:
     bits = data.Rows * data.Columns * data.SamplesPerPixel * data.BitsAllocated
     if data.get("PhotometricInterpretation") == "YBR_FULL_422":
         bits = bits // 3 * 2
+    if syntax == pydicom.uid.ExplicitVRBigEndian:
+        word = data.BitsAllocated // 8 if data.BitsAllocated > 8 else 2 if data["PixelData"].VR == "OW" else 1
+        value = b"".join(value[at : at + word][::-1] for at in range(0, len(value), word))
     if bits % 8:
         text = "".join(f"{byte:08b}"[::-1] for byte in value)
         frames = [text[number * bits : (number + 1) * bits] for number in range(count)]
         padded = [frame + "0" * (-bits % 8) for frame in frames]
         return [bytes(int(p[i : i + 8][::-1], 2) for i in range(0, len(p), 8)) for p in padded]
-    if syntax == pydicom.uid.ExplicitVRBigEndian and data.BitsAllocated > 8:
-        value = data.pixel_array.astype(data.pixel_array.dtype.newbyteorder("<")).tobytes()
     size = bits // 8
-    return [value[number * size : (number + 1) * size] for number in range(count) if len(value) >= (number + 1) * size]
+    return [value[number * size : (number + 1) * size] for number in range(min(count, len(value) // size))]
 
 
 def test_all_of_them_in_one_archive() -> None:

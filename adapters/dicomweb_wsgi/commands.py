@@ -1,0 +1,117 @@
+"""What each subcommand of `dicomweb` does. All return the exit code: 0, or 1 when problems were found."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from contextlib import closing
+from typing import Final
+
+from dicomweb_core import InstanceStore, OnDuplicate, OriginServer
+from dicomweb_wsgi import stores
+from dicomweb_wsgi.application import WSGIApplication, wsgi_application
+from dicomweb_wsgi.base_url import parse_mount
+from dicomweb_wsgi.importing import ImportReport, import_files, sample_folder
+from dicomweb_wsgi.serving import Service, bind, default_server, is_loopback, serve
+from dicomweb_wsgi.stores import CannotRun
+
+_MOST_REFUSALS: Final = 20
+
+
+def serve_command(arguments: argparse.Namespace) -> int:
+    """Imports the folders, then serves until stopped."""
+    if not arguments.allow_unauthenticated and not is_loopback(arguments.host):
+        raise CannotRun(
+            f"everybody who reaches {arguments.host} could read and change the patients' data, for this server asks "
+            "for no password; put an authenticating proxy in front of 127.0.0.1, or add --allow-unauthenticated"
+        )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    paths = list(arguments.folders)
+    if arguments.sample:
+        paths.append(_samples())
+    bound = bind(arguments.host, arguments.port)
+    kind = arguments.server or default_server()
+    in_memory = None if arguments.store else stores.memory_store()
+    # Opened here also when there is nothing to import: what is wrong with it is better said now than by a worker.
+    first = in_memory or stores.lmdb_store(arguments.store)
+    try:
+        if paths:
+            # Among the samples are damaged files and several encodings of one instance: refusing them is no news.
+            _tell(import_files(_origin(first, arguments), first, paths), _MOST_REFUSALS if arguments.folders else 0)
+    finally:
+        if first is not in_memory:
+            first.close()
+
+    def application() -> WSGIApplication:
+        return wsgi_application(
+            _origin(in_memory or stores.lmdb_store(arguments.store), arguments),
+            mount=arguments.mount,
+            public_url=arguments.public_url,
+            trusted_proxies=arguments.trusted_proxy,
+        )
+
+    host, port = bound.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    root = arguments.public_url or f"http://{reachable}:{port}{parse_mount(arguments.mount)}"
+
+    def ready() -> None:
+        print(f"Serving {root.rstrip('/')}/studies (Ctrl-C stops)", flush=True)
+
+    # What is in memory is in the memory of one process.
+    workers = 1 if in_memory else arguments.workers or min(4, os.cpu_count() or 1)
+    serve(kind, Service(application, ready, workers, arguments.threads), bound)
+    return 0
+
+
+def import_command(arguments: argparse.Namespace) -> int:
+    """Stores files; 1 if one was refused."""
+    with closing(stores.lmdb_store(arguments.store)) as instances:
+        report = import_files(_origin(instances, arguments), instances, arguments.paths)
+    _tell(report, _MOST_REFUSALS)
+    return 1 if report.refused else 0
+
+
+def verify_command(arguments: argparse.Namespace) -> int:
+    """Prints every problem; 1 if there is one."""
+    problems = 0
+    with closing(stores.lmdb_store(arguments.store, must_exist=True)) as instances:
+        for problem in instances.verify():
+            problems += 1
+            where = f"{problem.ref.path}: " if problem.ref else ""
+            print(f"{where}{problem.description}")
+        checked = instances.statistics().instances
+    print(f"{checked} instances checked, {problems} problems", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def stats_command(arguments: argparse.Namespace) -> int:
+    """Prints how much there is."""
+    with closing(stores.lmdb_store(arguments.store, must_exist=True)) as instances:
+        counts = instances.statistics()
+    print(
+        f"studies   {counts.studies}\nseries    {counts.series}\ninstances {counts.instances}\nbytes     {counts.bytes}"
+    )
+    return 0
+
+
+def _origin(instances: InstanceStore, arguments: argparse.Namespace) -> OriginServer:
+    return OriginServer(
+        instances=instances,
+        on_duplicate=OnDuplicate(arguments.on_duplicate),
+        allow_delete=getattr(arguments, "allow_delete", False),
+        cors_origins=getattr(arguments, "cors_origin", ()),
+    )
+
+
+def _samples() -> str:
+    folder = sample_folder()
+    if folder is None:
+        raise CannotRun("the sample files that come with pydicom are not installed")
+    return folder
+
+
+def _tell(report: ImportReport, most_refusals: int) -> None:
+    for line in report.lines(most_refusals=most_refusals):
+        print(line, file=sys.stderr)

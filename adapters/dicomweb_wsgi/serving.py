@@ -1,0 +1,159 @@
+"""The WSGI servers the command line can run, each on a socket it is given."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import ipaddress
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dicomweb_wsgi.application import WSGIApplication
+from dicomweb_wsgi.stores import CannotRun, missing_extra
+
+_HEADER_BYTES: Final = 32_768
+_REQUEST_LINE_BYTES: Final = 8_190
+_KEEP_ALIVE_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is to be served. `application` makes the WSGI application, once in each process that answers requests;
+    `ready` is called when connections are accepted."""
+
+    application: Callable[[], WSGIApplication]
+    ready: Callable[[], None]
+    workers: int
+    threads: int
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server bound to the host. Raises CannotRun for an unknown name."""
+    try:
+        found = socket.getaddrinfo(host or "0.0.0.0", None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise CannotRun(f"the host {host} is not known") from None
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to the address, not yet listening. Raises CannotRun."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        reason = getattr(error, "strerror", None) or "no such port"
+        raise CannotRun(f"cannot listen on {host} port {port}: {reason}") from None
+    return bound
+
+
+def default_server() -> str:
+    """The best of the servers that are installed."""
+    if os.name == "posix" and importlib.util.find_spec("gunicorn"):
+        return "gunicorn"
+    return "waitress" if importlib.util.find_spec("waitress") else "werkzeug"
+
+
+def with_gunicorn(service: Service, listener: socket.socket) -> None:
+    """Processes of threads; the application is made after the fork, for what it opens must not cross one."""
+    try:
+        from gunicorn.app.base import BaseApplication
+    except ModuleNotFoundError:
+        raise missing_extra("gunicorn", "server") from None
+
+    settings = {
+        "bind": [f"fd://{listener.detach()}"],
+        "worker_class": "gthread",
+        "workers": service.workers,
+        "threads": service.threads,
+        "keepalive": _KEEP_ALIVE_SECONDS,
+        "limit_request_line": _REQUEST_LINE_BYTES,
+        "limit_request_field_size": _HEADER_BYTES,
+        # Whom to believe about forwarding is decided in one place, `base_url`.
+        "forwarded_allow_ips": "",
+        "control_socket_disable": True,
+        "loglevel": "warning",
+        "when_ready": lambda _arbiter: service.ready(),
+    }
+
+    class Embedded(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
+        def load_config(self) -> None:
+            for name, value in settings.items():
+                # A setting of a newer gunicorn than the one installed has nothing to switch off in it.
+                if name in self.cfg.settings:
+                    self.cfg.set(name, value)
+
+        def load(self) -> WSGIApplication:
+            return service.application()
+
+    # What is loaded now stays shared with the workers: the collector would write to every page of it.
+    gc.collect()
+    gc.freeze()
+    Embedded().run()
+
+
+def with_waitress(service: Service, listener: socket.socket) -> None:
+    """One process of threads, on every system; takes requests in whole before they are answered."""
+    try:
+        import waitress
+    except ModuleNotFoundError:
+        raise missing_extra("waitress", "server") from None
+    options: dict[str, Any] = {
+        "threads": service.threads,
+        "max_request_body_size": 1 << 42,
+        "clear_untrusted_proxy_headers": False,
+        "asyncore_use_poll": True,
+        "ident": None,
+    }
+    server = waitress.create_server(service.application(), sockets=[listener], **options)
+    service.ready()
+    server.run()
+
+
+def with_werkzeug(service: Service, listener: socket.socket) -> None:
+    """Werkzeug's own server, for trying things out."""
+    try:
+        from werkzeug.serving import WSGIRequestHandler, make_server
+    except ModuleNotFoundError:
+        raise missing_extra("Werkzeug", "wsgi") from None
+
+    class Quiet(WSGIRequestHandler):
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Nothing: queries contain names of patients."""
+
+    host, port = listener.getsockname()[:2]
+    application = service.application()
+    server = make_server(host, port, application, threaded=True, request_handler=Quiet, fd=listener.fileno())
+    service.ready()
+    server.serve_forever()
+
+
+SERVERS: Final[dict[str, Callable[[Service, socket.socket], None]]] = {
+    "gunicorn": with_gunicorn,
+    "waitress": with_waitress,
+    "werkzeug": with_werkzeug,
+}
+
+
+def serve(name: str, service: Service, bound: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM. Raises CannotRun."""
+    try:
+        bound.listen(1024)
+    except OSError as error:
+        raise CannotRun(f"cannot listen: {error.strerror}") from None
+    if hasattr(signal, "SIGTERM"):
+        # gunicorn has its own; the others would end without closing anything.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        SERVERS[name](service, bound)
+    except KeyboardInterrupt:
+        pass

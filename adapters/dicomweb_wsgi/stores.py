@@ -1,0 +1,36 @@
+"""The stores the command line can use, and its own errors."""
+
+from __future__ import annotations
+
+import os
+
+from dicomweb_core import InstanceStore
+from dicomweb_memory import MemoryInstanceStore
+
+
+class CannotRun(Exception):
+    """What was asked for cannot be done here. The text is one line for the person who asked."""
+
+
+def missing_extra(what: str, extra: str) -> CannotRun:
+    """For a distribution that is not installed."""
+    return CannotRun(f"{what} is not installed; run: pip install 'dicomweb-core[{extra}]'")
+
+
+def lmdb_store(path: str, *, must_exist: bool = False) -> InstanceStore:
+    """The store in a folder, made if it is not there. The caller closes it. Raises CannotRun."""
+    # Imported when asked for: the extra is optional.
+    try:
+        from dicomweb_lmdb import LMDBInstanceStore
+    except ModuleNotFoundError as error:
+        if error.name != "lmdb":
+            raise
+        raise missing_extra("LMDB", "lmdb") from None
+    if must_exist and not os.path.isdir(path):
+        raise CannotRun(f"there is no store at {path}")
+    return LMDBInstanceStore(path)
+
+
+def memory_store() -> InstanceStore:
+    """A store in memory: empty, and gone with the process."""
+    return MemoryInstanceStore()
