@@ -38,6 +38,8 @@ _BATCH: Final = 128
 _BATCH_BYTES: Final = 4 << 20
 _MOST_IDS: Final = 1_000_000
 """Found by one probe. What finds more does not narrow: 8 MB and a walk through the index are saved."""
+_FEW_OF_ALL: Final = 1_000
+"""What does not decide and finds more than a quarter of all entities, and these, is not worth the walk."""
 _MOST_TERMS: Final = 250_000
 """Looked at for one probe."""
 _MOST_ABOVE: Final = 20_000
@@ -76,7 +78,7 @@ class LMDBCandidates:
         if self._ids is not None:
             return len(self._ids)
         with self._environment.read() as view:
-            return total_of_level(totals_of(view.txn.get(TOTALS_KEY, db=view.tables.store)), self._level)
+            return _total(view, self._level)
 
     def __iter__(self) -> Iterator[Candidate]:
         return self.page(0, 1 << 62)
@@ -165,6 +167,7 @@ def _look_up(view: View, probe: Probe) -> _Found | None:
     """The terms a probe finds; None if they are too many to be of use."""
     beginning = tag_key(probe.level, probe.tag)
     keys, total, exact, looked_at = [], 0, probe.exact, 0
+    most = _MOST_IDS if probe.exact else min(_MOST_IDS, _FEW_OF_ALL + _total(view, probe.level) // 4)
     fits = probe.pattern.fullmatch if probe.pattern is not None else None
     with view.txn.cursor(view.tables.terms) as cursor:
         for first, last in probe.ranges:
@@ -187,9 +190,9 @@ def _look_up(view: View, probe: Probe) -> _Found | None:
                     exact = exact and not key.endswith(TRUNCATED)
                 keys.append(key)
                 total += cursor.count()
-                if total > _MOST_IDS or looked_at > _MOST_TERMS:
+                if total > most or looked_at > _MOST_TERMS:
                     return None
-    if total > _MOST_IDS:
+    if total > most:
         return None
     return _Found(probe, keys, total, exact)
 
@@ -251,6 +254,11 @@ _NO_IDS: Final = np.array([], np.uint64)
 
 
 # -- all of a level --
+
+
+def _total(view: View, level: Level) -> int:
+    """How many entities of a level there are."""
+    return total_of_level(totals_of(view.txn.get(TOTALS_KEY, db=view.tables.store)), level)
 
 
 def _id_at(view: View, level: Level, offset: int) -> int:

@@ -51,7 +51,7 @@ def reindex(view: View, number: int, old: Iterable[bytes], new: Iterable[bytes])
 
 
 def recount(view: View, changes: dict[tuple[Level, int], int]) -> None:
-    """Adds to the numbers of living ids: (level, number of the block of 1,024 ids) -> by how many."""
+    """Adds to the numbers of living ids: (level, number of the smallest block) -> by how many."""
     tiers: dict[bytes, int] = {}
     for (level, block), change in changes.items():
         for tier, shift in enumerate(TIERS):

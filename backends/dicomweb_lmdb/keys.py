@@ -24,8 +24,8 @@ _PAIR: Final = struct.Struct(">QQ")
 _MEMBER: Final = struct.Struct("=Q")
 _BLOCK: Final = struct.Struct(">BBQ")
 
-TIERS: Final = (20, 10)
-"""Live ids are counted in blocks of 2^20 and 2^10: a page deep inside is found by three short walks."""
+TIERS: Final = (18, 12, 6)
+"""Live ids are counted in blocks of 2^18, 2^12 and 2^6: a page deep inside is found by four short walks."""
 
 pack_id = _ID.pack
 pack_pair = _PAIR.pack

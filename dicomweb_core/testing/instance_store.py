@@ -720,7 +720,9 @@ def failures(kit: type[InstanceStoreConformance]) -> dict[str, BaseException]:
 
 
 def _at(level: Level, ref: InstanceRef) -> Ref:
-    return {Level.STUDY: ref.of_study, Level.SERIES: ref.of_series, Level.INSTANCE: ref}[level]
+    if level is Level.STUDY:
+        return ref.of_study
+    return ref.of_series if level is Level.SERIES else ref
 
 
 def _of(found: Candidate) -> Ref:
