@@ -71,11 +71,9 @@ def from_xml(text: bytes, limits: Limits) -> Attributes:
     _check(_local_name(root) == "NativeDicomModel", "The root is not NativeDicomModel")
     dataset: dict[str, Any] = {}
     count = 0
-    pending: list[tuple[etree._Element, dict[str, Any], str, int]] = [(root, dataset, "", 0)]
+    pending: list[tuple[etree._Element, dict[str, Any], str]] = [(root, dataset, "")]
     while pending:
-        parent, given, path, depth = pending.pop()
-        if depth > limits.sequence_depth:
-            raise TooLarge("Too many nested sequences.", limit="sequence_depth", ceiling=limits.sequence_depth)
+        parent, given, path = pending.pop()
         count += len(parent) + sum(map(len, parent))
         if count > limits.elements:
             raise TooLarge("Too many elements and values in XML.", limit="elements", ceiling=limits.elements)
@@ -93,7 +91,7 @@ def from_xml(text: bytes, limits: Limits) -> Attributes:
             _add(given, number, _attribute(element, number, path), path)
         for tag, attribute in given.items():
             for index, item in enumerate(attribute.pop("Item", ())):
-                pending.append((item, attribute["Value"][index], f"{path}{tag}/{index}/", depth + 1))
+                pending.append((item, attribute["Value"][index], f"{path}{tag}/{index}/"))
     return normalised(dataset, limits)
 
 
