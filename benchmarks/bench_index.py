@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dicomweb_lmdb import LMDBInstanceStore
-
 from dicomweb_core.storage.instances import OnDuplicate, Pending
 from dicomweb_core.testing.samples import Sample, sample, sample_ref
 from dicomweb_core.values.queries import Level, MatchKey, Query, Range, SingleValue, Wildcard
+from dicomweb_lmdb import LMDBInstanceStore
 
 _COMMIT = 1_000
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dicomweb_core.rules.index_terms import TRUNCATED, probes
 from dicomweb_core.storage.instances import Candidate, InstanceSummary, SeriesSummary, StudySummary
 from dicomweb_core.values.queries import Level, Probe, Query
-from dicomweb_core.values.resources import InstanceRef, SeriesRef, StudyRef
+from dicomweb_core.values.resources import InstanceRef, StudyRef
 from dicomweb_lmdb import lookups
 from dicomweb_lmdb.environment import Environment, View
 from dicomweb_lmdb.keys import (
@@ -124,23 +124,21 @@ def search(environment: Environment, query: Query) -> LMDBCandidates:
 
 def _ids_of(view: View, query: Query, asked: tuple[Probe, ...]) -> tuple[Ids | None, bool]:
     """The ids, None for all; whether every probe was used and is exact."""
-    ids, exact = _within(view, query), True
     found = [_look_up(view, probe) for probe in asked if probe.level <= query.level]
-    if len(found) < len(asked):
-        exact = False
     usable = [one for one in found if one is not None]
-    if len(usable) < len(found):
-        exact = False
-    exact = exact and all(one.exact for one in usable)
+    exact = len(usable) == len(asked) and all(one.exact for one in usable)
     least = min((one.total for one in usable), default=0)
-    first = query.within
-    begin = Level.SERIES if isinstance(first, SeriesRef) else Level.STUDY
+    within = _within(view, query)
+    ids: Ids | None = None
     for level in Level:
         if level > query.level:
             break
-        if ids is not None and level > begin:
-            below = _below(view, level, ids)
-            ids = below
+        if ids is not None and len(ids) == 0:
+            return ids, exact
+        if level in within:
+            ids = within[level]
+        elif ids is not None:
+            ids = _below(view, level, ids)
         for one in sorted((one for one in usable if one.probe.level is level), key=lambda one: one.total):
             if ids is None and level < query.level and one.total > max(_MOST_ABOVE, least):
                 exact = False  # its members are too many to list, and another probe finds fewer
@@ -149,18 +147,19 @@ def _ids_of(view: View, query: Query, asked: tuple[Probe, ...]) -> tuple[Ids | N
     return ids, exact
 
 
-def _within(view: View, query: Query) -> Ids | None:
-    """The one study or series the search is in, as ids of that level; None if it is in everything."""
+def _within(view: View, query: Query) -> dict[Level, Ids]:
+    """The one study, and series, the search is in; empty if it is in everything."""
     within = query.within
     if within is None:
-        return None
+        return {}
     study = lookups.study_id(view, within.study)
     if study is None:
-        return _NO_IDS
+        return {Level.STUDY: _NO_IDS}
+    of_study = {Level.STUDY: np.array([study], np.uint64)}
     if isinstance(within, StudyRef):
-        return np.array([study], np.uint64)
+        return of_study
     series = lookups.series_id(view, study, within.series)
-    return _NO_IDS if series is None else np.array([series], np.uint64)
+    return of_study | {Level.SERIES: _NO_IDS if series is None else np.array([series], np.uint64)}
 
 
 def _look_up(view: View, probe: Probe) -> _Found | None:

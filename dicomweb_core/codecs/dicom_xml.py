@@ -371,7 +371,8 @@ def _read_number_or_text(element: etree._Element, where: str) -> float | str | N
     if text is None or _DECIMAL.fullmatch(text) is None:
         return text
     number = int(text) if _INTEGER.fullmatch(text) else float(text)
-    return number if str(number) == text and abs(number) <= 1 << 53 else text
+    exact = isinstance(number, float) or abs(number) <= 1 << 53  # beyond, readers of JSON lose digits
+    return number if exact and str(number) == text else text
 
 
 def _read_person_name(element: etree._Element, where: str) -> dict[str, str]:

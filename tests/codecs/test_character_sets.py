@@ -103,6 +103,21 @@ def test_code_extensions(terms: str, value: bytes, name: dict[str, str]) -> None
     assert found.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("ends", "value", "text"),
+    [
+        (PERSON_NAMES, b"\x1b-F\xc4^\xc4", "Δ^Ä"),
+        (PERSON_NAMES, b"\x1b-F\xc4=\xc4", "Δ=Ä"),
+        (VALUES, b"\x1b-F\xc4\\\xc4", "Δ\\Ä"),
+        (VALUES, b"\x1b-F\xc4^\xc4", "Δ^Δ"),
+        (PARAGRAPHS, b"\x1b-F\xc4\\\xc4", "Δ\\Δ"),
+        (PARAGRAPHS, b"\x1b-F\xc4\r\n\xc4", "Δ\r\nÄ"),
+    ],
+)
+def test_a_delimiter_ends_all_designations(ends: bytes, value: bytes, text: str) -> None:
+    assert character_set(b"ISO 2022 IR 100\\ISO 2022 IR 126").decode(value, ends) == (text, True)
+
+
 # Characters one of whose bytes looks like a delimiter, in each set that has some.
 LOOKALIKES = [
     ("GBK", "誠".encode("gbk"), "誠", 0x5C),
