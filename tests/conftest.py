@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dicomweb_core import InstanceStore, OriginServer
-# from dicomweb_lmdb import LMDBInstanceStore
+from dicomweb_lmdb import LMDBInstanceStore
 from dicomweb_memory import MemoryInstanceStore
 from tests.clients import Client
 
@@ -21,7 +21,7 @@ settings.register_profile("thorough", max_examples=1000, deadline=None, parent=s
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "lmdb"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InstanceStore]:
     """An empty store of each backend."""
     opened: InstanceStore = (

@@ -55,6 +55,11 @@ class Served:
         finally:
             connection.close()
 
+    def log(self) -> str:
+        """What the server has written to standard error so far."""
+        # pread: the server writes where this file's offset is.
+        return os.pread(self._log.fileno(), 1 << 20, 0).decode()
+
     def pids(self) -> list[int]:
         """Of the server and its workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import socket
 import sys
 from contextlib import closing
 from typing import Final
@@ -12,7 +13,6 @@ from typing import Final
 from dicomweb_core import InstanceStore, OnDuplicate, OriginServer
 from dicomweb_wsgi import stores
 from dicomweb_wsgi.application import WSGIApplication, wsgi_application
-from dicomweb_wsgi.base_url import parse_mount
 from dicomweb_wsgi.importing import ImportReport, import_files, sample_folder
 from dicomweb_wsgi.serving import Service, bind, default_server, is_loopback, serve
 from dicomweb_wsgi.stores import CannotRun
@@ -31,18 +31,23 @@ def serve_command(arguments: argparse.Namespace) -> int:
     paths = list(arguments.folders)
     if arguments.sample:
         paths.append(_samples())
-    bound = bind(arguments.host, arguments.port)
-    kind = arguments.server or default_server()
-    in_memory = None if arguments.store else stores.memory_store()
-    # Opened here also when there is nothing to import: what is wrong with it is better said now than by a worker.
-    first = in_memory or stores.lmdb_store(arguments.store)
-    try:
-        if paths:
-            _tell(import_files(_origin(first, arguments), first, paths))
-    finally:
-        if first is not in_memory:
-            first.close()
+    with bind(arguments.host, arguments.port) as bound:
+        in_memory = None if arguments.store else stores.memory_store()
+        # Opened here also when there is nothing to import: what is wrong with it is better said now than by a worker.
+        first = in_memory or stores.lmdb_store(arguments.store)
+        try:
+            if paths:
+                # Among the samples are damaged files and several encodings of one instance: no news.
+                report = import_files(_origin(first, arguments), first, paths)
+                _tell(report, _MOST_REFUSALS if arguments.folders else 0)
+        finally:
+            if first is not in_memory:
+                first.close()
+        serve(arguments.server or default_server(), _service(arguments, bound, in_memory), bound)
+    return 0
 
+
+def _service(arguments: argparse.Namespace, bound: socket.socket, in_memory: InstanceStore | None) -> Service:
     def application() -> WSGIApplication:
         return wsgi_application(
             _origin(in_memory or stores.lmdb_store(arguments.store), arguments),
@@ -53,22 +58,21 @@ def serve_command(arguments: argparse.Namespace) -> int:
 
     host, port = bound.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    root = arguments.public_url or f"http://{reachable}:{port}{parse_mount(arguments.mount)}"
+    root = arguments.public_url or f"http://{reachable}:{port}{arguments.mount}"
 
     def ready() -> None:
-        print(f"Serving {root.rstrip('/')}/studies (Ctrl-C stops)", flush=True)
+        print(f"Serving {root}/studies (Ctrl-C stops)", flush=True)
 
     # What is in memory is in the memory of one process.
     workers = 1 if in_memory else arguments.workers or min(4, os.cpu_count() or 1)
-    serve(kind, Service(application, ready, workers, arguments.threads), bound)
-    return 0
+    return Service(application, ready, workers, arguments.threads)
 
 
 def import_command(arguments: argparse.Namespace) -> int:
     """Stores files; 1 if one was refused."""
     with closing(stores.lmdb_store(arguments.store)) as instances:
         report = import_files(_origin(instances, arguments), instances, arguments.paths)
-    _tell(report)
+    _tell(report, _MOST_REFUSALS)
     return 1 if report.refused else 0
 
 
@@ -111,6 +115,6 @@ def _samples() -> str:
     return folder
 
 
-def _tell(report: ImportReport) -> None:
-    for line in report.lines(most_refusals=_MOST_REFUSALS):
+def _tell(report: ImportReport, most_refusals: int) -> None:
+    for line in report.lines(most_refusals=most_refusals):
         print(line, file=sys.stderr)

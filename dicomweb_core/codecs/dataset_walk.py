@@ -242,9 +242,9 @@ def _is_sensible(window: Window, place: _DataSet, tag: int, form: _Header) -> bo
     stop = form.begin + form.length
     if stop >= place.end:
         return stop == place.end and not place.delimited
-    if stop + 8 > window.available:
+    head = window.glance(stop, 8)
+    if len(head) < 8:
         return False
-    head = window.peek(stop, 8)
     group, number, _ = _HEADER[place.big_endian].unpack(head)
     following = group << 16 | number
     if following == _ITEM_END:

@@ -289,7 +289,7 @@ def _integers(vr: str, values: list[object]) -> list[Any]:
 
 
 def _number(value: object) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _Malformed("has a value that is not a number")
     return value
 

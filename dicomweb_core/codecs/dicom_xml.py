@@ -35,6 +35,10 @@ _ENCODING: Final = re.compile(rb"""<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([A-Za
 _ENCODINGS: Final = MappingProxyType(
     {"utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "ascii", "ascii": "ascii", "iso-8859-1": "latin-1"}
 )
+# libxml2 takes quadratic time for attributes of one element; the model has at most four.
+_MANY_ATTRIBUTES: Final = re.compile(
+    r"""<[^ \t\r\n/<>]++(?:[ \t\r\n]++[^ \t\r\n=<>"']++[ \t\r\n]*+=[ \t\r\n]*+(?:"[^"<]*+"|'[^'<]*+')){33}"""
+)
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
@@ -66,11 +70,13 @@ def from_xml(text: bytes, limits: Limits) -> Attributes:
     root = _parsed(text, limits)
     _check(_local_name(root) == "NativeDicomModel", "The root is not NativeDicomModel")
     dataset: dict[str, Any] = {}
-    pending: list[tuple[etree._Element, dict[str, Any], str, int]] = [(root, dataset, "", 0)]
+    count = 0
+    pending: list[tuple[etree._Element, dict[str, Any], str]] = [(root, dataset, "")]
     while pending:
-        parent, given, path, depth = pending.pop()
-        if depth > limits.sequence_depth:
-            raise TooLarge("Too many nested sequences.", limit="sequence_depth", ceiling=limits.sequence_depth)
+        parent, given, path = pending.pop()
+        count += len(parent) + sum(map(len, parent))
+        if count > limits.elements:
+            raise TooLarge("Too many elements and values in XML.", limit="elements", ceiling=limits.elements)
         blocks = _Blocks()
         private: list[tuple[etree._Element, str, str]] = []
         for element in parent:
@@ -85,7 +91,7 @@ def from_xml(text: bytes, limits: Limits) -> Attributes:
             _add(given, number, _attribute(element, number, path), path)
         for tag, attribute in given.items():
             for index, item in enumerate(attribute.pop("Item", ())):
-                pending.append((item, attribute["Value"][index], f"{path}{tag}/{index}/", depth + 1))
+                pending.append((item, attribute["Value"][index], f"{path}{tag}/{index}/"))
     return normalised(dataset, limits)
 
 
@@ -183,6 +189,7 @@ def _parsed(text: bytes, limits: Limits) -> etree._Element:
     document = _decoded(text)
     # Character data has no such text in an element: there, `<` is escaped.
     _check("<!DOCTYPE" not in document and "<!ENTITY" not in document, "There is a document type declaration")
+    _check(_MANY_ATTRIBUTES.search(document) is None, "An XML element has too many attributes")
     declaration = _DECLARATION.match(document)
     parser = etree.XMLParser(
         encoding="utf-8",
@@ -222,7 +229,10 @@ def _check(holds: bool, otherwise: str) -> None:
 
 def _local_name(element: etree._Element) -> str:
     """The name without its namespace, which is ours or none."""
-    name = str(element.tag)
+    return _local(str(element.tag))
+
+
+def _local(name: str) -> str:
     namespace, _, local = name[1:].rpartition("}") if name.startswith("{") else ("", "", name)
     _check(namespace in ("", NAMESPACE), "An element is in a foreign namespace")
     return local
@@ -288,12 +298,12 @@ class _Blocks:
 
 def _attribute(element: etree._Element, tag: str, path: str) -> Attribute:
     """As DICOM JSON; of a sequence with the elements of its items under `Item`."""
-    vr = _vr(_names(element).get("vr"), tag)
+    vr = (_names(element).get("vr") or vr_of(tag) or "UN").upper()
     attribute: Attribute = {"vr": vr}
     children = list(element)
     if not children:
         return attribute
-    kinds = {_local_name(child) for child in children}
+    kinds = {_local(name) for name in {str(child.tag) for child in children}}
     where = f"Attribute {path}{tag}"
     _check(len(kinds) == 1, f"{where} has contents of several kinds")
     kind = kinds.pop()
@@ -314,16 +324,9 @@ def _attribute(element: etree._Element, tag: str, path: str) -> Attribute:
     return attribute
 
 
-def _vr(given: str | None, tag: str) -> str:
-    if given:
-        return given.upper()
-    known = vr_of(tag) or "UN"
-    return "OW" if "OW" in known else known[:2]  # PS3.6 leaves some open: `OB or OW`, `US or SS`
-
-
 def _numbered(children: list[etree._Element], where: str) -> list[etree._Element]:
     """In the order of their `number`, which counts from 1 without gaps; as they stand when none has one."""
-    numbers = [_names(child).get("number") for child in children]
+    numbers = [child.get("number") or child.get("Number") for child in children]
     if not any(numbers):
         return children
     known = [int(number) for number in numbers if number and _INTEGER.fullmatch(number)]
@@ -366,7 +369,8 @@ def _read_number_or_text(element: etree._Element, where: str) -> float | str | N
     if text is None or _DECIMAL.fullmatch(text) is None:
         return text
     number = int(text) if _INTEGER.fullmatch(text) else float(text)
-    return number if str(number) == text and abs(number) <= 1 << 53 else text
+    exact = isinstance(number, float) or abs(number) <= 1 << 53  # beyond, readers of JSON lose digits
+    return number if exact and str(number) == text else text
 
 
 def _read_person_name(element: etree._Element, where: str) -> dict[str, str]:

@@ -19,9 +19,7 @@ _SPECIAL: Final = frozenset(
 """Specific Character Set, pixel data, padding, items and delimiters."""
 
 TAG_TEXT: Final[dict[int, str]] = {
-    tag: f"{tag:08X}"
-    for tag in DicomDictionary
-    if tag >= 0x00040000 and tag & 0xFFFF and tag not in _SPECIAL
+    tag: f"{tag:08X}" for tag in DicomDictionary if tag >= 0x00040000 and tag & 0xFFFF and tag not in _SPECIAL
 }
 """Number to 8 hex digits of the attributes that may stand in a data set and need no special care: without command
 and file meta groups, group lengths, and what is special."""

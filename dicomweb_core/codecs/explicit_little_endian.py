@@ -47,7 +47,7 @@ def to_explicit_little_endian(
     def steps(window: Window) -> Iterator[Step]:
         return walk(window, dataset_offset, implicit=syntax.implicit, big_endian=syntax.big_endian)
 
-    window = Window(source, dataset_offset)
+    window = Window(source, dataset_offset, forwards=syntax.deflated)
     images = _Images(lambda: _top_pixel_representation(source, dataset_offset, steps))
     gathered = bytearray(with_transfer_syntax(source, dataset_offset, EXPLICIT_VR_LITTLE_ENDIAN))
     for step in steps(window):
@@ -127,7 +127,7 @@ class _Images:
 def _top_pixel_representation(
     source: ByteSource, dataset_offset: int, steps: Callable[[Window], Iterator[Step]]
 ) -> int:
-    window = Window(source, dataset_offset)
+    window = Window(source, dataset_offset, forwards=True)
     for step in steps(window):
         if step.top and step.tag >= _PIXEL_REPRESENTATION:
             return _number(step, window) if step.tag == _PIXEL_REPRESENTATION else 0

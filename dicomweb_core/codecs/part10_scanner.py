@@ -20,6 +20,7 @@ from dicomweb_core.codecs.part10_fragments import walk_fragments
 from dicomweb_core.codecs.part10_headers import Headers
 from dicomweb_core.codecs.part10_levels import Budget, Element, Level, Sequence, broken, sort_attributes, tag_name
 from dicomweb_core.codecs.part10_plain import Plain, read_plain_explicit, read_plain_implicit
+from dicomweb_core.codecs.part10_signs import Unresolved, resolve_signs
 from dicomweb_core.codecs.part10_values import READERS, TEXT, Oddity, ceiling
 from dicomweb_core.codecs.window import Window, truncated
 from dicomweb_core.errors import InvalidDataset, TooLarge
@@ -89,7 +90,7 @@ class _Scanner:
         self._pixel: BulkValue | None = None
         self._table: Span | None = None
         self._fragments = b""
-        self._unresolved: list[tuple[Level, Attribute, bytes, int]] = []
+        self._unresolved: list[Unresolved] = []
 
     def run(self, *, implicit: bool, big_endian: bool) -> Scan:
         root = Level(None, self._window.size, DEFAULT, delimited=False)
@@ -98,7 +99,7 @@ class _Scanner:
         while level is not None:
             following = None if level.scrap else self._read_plain(level)
             level = following or self._read_any(level)
-        self._resolve_signs()
+        resolve_signs(self._unresolved, self._budget)
         warnings = self._budget.all_warnings()
         return Scan(root.attributes, tuple(self._bulk), self._pixel, self._table, self._fragments, self._at, warnings)
 
@@ -212,7 +213,7 @@ class _Scanner:
         if not element.length:
             attribute: Attribute = {"vr": vr}
             if signed and not scrap:
-                self._unresolved.append((level, attribute, b"", element.tag))
+                self._unresolved.append(Unresolved(level, attribute, b"", element.tag))
             return attribute
         top_pixel_data = level.sequence is None and element.key in PIXEL_DATA
         if top_pixel_data or element.length > self._most(vr, element.tag):
@@ -220,7 +221,7 @@ class _Scanner:
         value = self._kept(element, vr)
         if signed and not scrap:
             attribute = {"vr": vr}
-            self._unresolved.append((level, attribute, value, element.tag))
+            self._unresolved.append(Unresolved(level, attribute, value, element.tag))
             return attribute
         try:
             attribute = READERS[level.big_endian][vr](value, level.charset)
@@ -285,26 +286,6 @@ class _Scanner:
             if pixel and self._pixel is None:
                 self._pixel = bulk
         return {"vr": vr, "BulkDataURI": f"\x01/bulkdata/{path}"}
-
-    def _resolve_signs(self) -> None:
-        """`US or SS` in Implicit VR: what the nearest Pixel Representation (0028,0103) says (PS3.5 A.1)."""
-        for level, attribute, value, tag in self._unresolved:
-            around: Level | None = level
-            signed = False
-            while around is not None:
-                representation = around.attributes.get("00280103", {}).get("Value")
-                if representation:
-                    signed = representation[0] == 1
-                    break
-                around = around.parent
-            vr = "SS" if signed else "US"
-            attribute["vr"] = vr
-            if value:
-                try:
-                    attribute.update(READERS[False][vr](value, level.charset))
-                except Oddity as odd:
-                    attribute.update(odd.attribute)
-                    self._budget.warn(f"{tag_name(tag)} {odd.note}.")
 
     # -- sequences -------------------------------------------------------------------------------------------------
 

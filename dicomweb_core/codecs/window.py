@@ -16,6 +16,7 @@ from dicomweb_core.values.limits import Limits
 WINDOW_BYTES: Final = 1 << 16
 _INPUT_BYTES: Final = 1 << 16
 _OUTPUT_BYTES: Final = 1 << 18
+_UNBOUNDED: Final = 1 << 62
 
 
 class ForwardSource(Protocol):
@@ -102,15 +103,16 @@ def truncated(at: int) -> InvalidDataset:
 class InflatedSource:
     """A file whose data set is deflated (PS3.5 A.5), as if it had been stored inflated.
 
-    Read forwards it costs one pass and one window of memory; reading behind begins again. `size` is a bound until
-    the end was read. Raises InvalidDataset for a broken or cut stream, TooLarge beyond `Limits.inflated_bytes`.
+    Read forwards it costs one pass and one window of memory; reading behind begins again. `size` is a number beyond
+    all files until the end was read. Raises InvalidDataset for a broken or cut stream, TooLarge beyond
+    `Limits.inflated_bytes`.
     """
 
     def __init__(self, source: ByteSource, dataset_offset: int, limits: Limits) -> None:
         self._source = source
         self._begin = dataset_offset
         self._limit = limits.inflated_bytes
-        self._known = dataset_offset + limits.inflated_bytes + 1
+        self._known = _UNBOUNDED
         self._rewind()
 
     def _rewind(self) -> None:

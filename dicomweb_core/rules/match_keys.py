@@ -102,7 +102,7 @@ def match_keys(given: dict[Path, Given], matching: Matching) -> tuple[MatchKey, 
 
 
 def _is_universal(key: Given) -> bool:
-    return all(not value.strip().strip("*") for value in key.values)
+    return all(not value.strip(" ").strip("*") for value in key.values)
 
 
 def _is_searchable(tag: str) -> bool:

@@ -171,7 +171,7 @@ def _parsed(header: str | None, parameter: str | None) -> Accept:
 
 
 def _ranges(text: str) -> tuple[MediaRange, ...]:
-    found = (_media_range(element) for element in split_list(text))
+    found = (_media_range(element) for element in dict.fromkeys(split_list(text)))
     return tuple(dict.fromkeys(r for r in found if r is not None))
 
 

@@ -199,7 +199,7 @@ def _include_fields(
     found: dict[AttributePath, None] = {}
     for name in names:
         path = path_of(name, limits)
-        if name == "all" or path is None or level_of(path[0]) > level:
+        if name == "all" or path is None or (level_of(path[0]) > level and path[0] != SPECIFIC_CHARACTER_SET):
             continue
         if any(is_private(tag) for tag in path[1:]) or any(vr_of(tag) != "SQ" for tag in path[1:-1]):
             continue

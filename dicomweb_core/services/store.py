@@ -76,7 +76,7 @@ class InstanceIntake:
             self._blob.write(memoryview(head)[PREAMBLE_BYTES:])
 
     def finish(self) -> tuple[StagedBlob, ReadInstance, int]:
-        """The sealed blob, what it says, and its size in bytes. What it raises, it discards: InvalidDataset, TooLarge."""
+        """The sealed blob, what it says, its size in bytes. Raises InvalidDataset, TooLarge: then it is discarded."""
         if self._preamble:
             self._blob.write(self._preamble)
         reader = self._blob.seal()

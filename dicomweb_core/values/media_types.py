@@ -10,15 +10,16 @@ from dicomweb_core.errors import BadRequest
 
 Parameters = tuple[tuple[str, str], ...]
 
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_ESSENCE: Final = re.compile(rf"[ \t]*({_TOKEN})/({_TOKEN})[ \t]*(?=;|\Z)")
+# Possessive quantifiers: no text makes a match go back over what it has read.
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_ESSENCE: Final = re.compile(rf"[ \t]*+({_TOKEN})/({_TOKEN})[ \t]*+(?=;|\Z)")
 # A value without quotes may hold what a token may not: `type=application/dicom` is legal by PS3.18 8.7.1, and
 # boundaries with `=` or `:` are seen without quotes.
 _PARAMETER: Final = re.compile(
-    rf';[ \t]*(?:({_TOKEN})[ \t]*=[ \t]*(?:"([^"\\]*(?:\\.[^"\\]*)*)"[ \t]*|([^;"]*)))?(?=;|\Z)'
+    rf';[ \t]*+(?:({_TOKEN})[ \t]*+=[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t]*+|([^;"]*+)))?(?=;|\Z)'
 )
 _ESCAPED: Final = re.compile(r"\\(.)")
-_ELEMENT: Final = re.compile(r'[^",]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^",]*)*')
+_ELEMENT: Final = re.compile(r'[^",]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^",]*+)*')
 _ILLEGAL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _IS_TOKEN: Final = re.compile(_TOKEN)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 
-from dicomweb_core.testing.adapter import ProbeOrigin
+from dicomweb_core.testing.probe_origin import ProbeOrigin
 from dicomweb_wsgi import WSGIApplication, wsgi_application
 
 

@@ -11,7 +11,7 @@ from wsgiref.validate import validator
 import pytest
 
 from dicomweb_core.errors import ClientDisconnected, TooLarge
-from dicomweb_core.testing.adapter import ProbeOrigin
+from dicomweb_core.testing.probe_origin import ProbeOrigin
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.messages import Body, Request, Response
 from dicomweb_wsgi import WSGIApplication, wsgi_application

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from dicomweb_core.testing.samples import Sample, sample
 
 from dicomweb_core import OriginServer
+from dicomweb_core.testing.samples import Sample, sample
 from dicomweb_lmdb import LMDBInstanceStore
 from tests.clients import multipart
 from tests.served import Served

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dicomweb_core.testing.samples import sample
 
+from dicomweb_core.testing.samples import sample
 from tests.clients import ANY_DICOM, multipart
 from tests.served import Served
 

@@ -182,6 +182,10 @@ def test_ceilings_A32(message: bytes, limit: str) -> None:
     assert caught.value.ceiling == getattr(Limits(), limit)
 
 
+def test_preamble_and_epilogue_have_a_ceiling_each() -> None:
+    assert parts([b"x" * 60_000 + b"\r\n--B--\r\n" + b"x" * 60_000]) == []
+
+
 def test_the_ceiling_of_the_preamble_counts_chunks_together() -> None:
     with pytest.raises(TooLarge):
         parts([b"x" * 1000] * 66)

@@ -90,17 +90,15 @@ def expected_frames(data: FileDataset) -> list[bytes]:
     bits = data.Rows * data.Columns * data.SamplesPerPixel * data.BitsAllocated
     if data.get("PhotometricInterpretation") == "YBR_FULL_422":
         bits = bits // 3 * 2
-    if bits % 8 and syntax == pydicom.uid.ExplicitVRBigEndian:
-        value = b"".join(value[at : at + 2][::-1] for at in range(0, len(value), 2))
+    if syntax == pydicom.uid.ExplicitVRBigEndian:
+        word = data.BitsAllocated // 8 if data.BitsAllocated > 8 else 2 if data["PixelData"].VR == "OW" else 1
+        value = b"".join(value[at : at + word][::-1] for at in range(0, len(value), word))
     if bits % 8:
         text = "".join(f"{byte:08b}"[::-1] for byte in value)
         frames = [text[number * bits : (number + 1) * bits] for number in range(count)]
         padded = [frame + "0" * (-bits % 8) for frame in frames]
         return [bytes(int(p[i : i + 8][::-1], 2) for i in range(0, len(p), 8)) for p in padded]
     size = bits // 8
-    if syntax == pydicom.uid.ExplicitVRBigEndian:
-        pixels = data.pixel_array
-        value = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
     return [value[number * size : (number + 1) * size] for number in range(min(count, len(value) // size))]
 
 
