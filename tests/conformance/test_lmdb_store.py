@@ -187,7 +187,7 @@ def _kill_and_look(path: Path, rounds: int) -> None:
 
 
 def test_a_killed_writer_loses_nothing_it_acknowledged_A70(tmp_path: Path) -> None:
-    _kill_and_look(tmp_path, 8)
+    _kill_and_look(tmp_path, 5)
 
 
 @pytest.mark.slow
