@@ -23,7 +23,7 @@ class Served:
     def __init__(self, *arguments: str) -> None:
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(str(ROOT / p) for p in ("", "adapters", "backends")))
         command = [sys.executable, "-m", "dicomweb_wsgi", "serve", "--port", "0", *arguments]
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=self._log, text=True, start_new_session=True
         )

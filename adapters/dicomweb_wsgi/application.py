@@ -118,18 +118,28 @@ def _query(query: str) -> str:
     return query if query.isascii() else quote(query.encode("latin-1"), safe=_QUERY_CHARACTERS)
 
 
-@lru_cache(maxsize=512)
-def _header_name(key: str) -> str:
-    """`Accept-Charset` for HTTP_ACCEPT_CHARSET; empty if the key of the environ is no header."""
-    if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        return key.replace("_", "-").title()
-    if not key.startswith("HTTP_") or key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
-        return ""
-    return key[5:].replace("_", "-").title()
+class _HeaderNames(dict[str, str]):
+    """`Accept-Charset` for HTTP_ACCEPT_CHARSET; empty if the key of an environ is no header."""
+
+    def __missing__(self, key: str) -> str:
+        if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            name = key.replace("_", "-").title()
+        elif not key.startswith("HTTP_") or key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
+            name = ""
+        else:
+            name = key[5:].replace("_", "-").title()
+        # Clients may send any name: those of the first few hundred are kept, which are all that occur in practice.
+        if len(self) < 512:
+            self[key] = name
+        return name
+
+
+_HEADER_NAMES: Final = _HeaderNames()
 
 
 def _headers(environ: dict[str, Any]) -> HeaderList:
-    return tuple((name, value) for key, value in environ.items() if (name := _header_name(key)) and value)
+    names = _HEADER_NAMES
+    return tuple([(name, value) for key, value in environ.items() if (name := names[key]) and value])
 
 
 def _unread(environ: dict[str, Any]) -> Payload | None:
@@ -157,7 +167,7 @@ def _is_the_origins(name: str) -> bool:
 
 def _wsgi_headers(response: Response) -> list[tuple[str, str]]:
     headers = [
-        (name, value if _UNSAFE_IN_VALUE.search(value) is None else _UNSAFE_IN_VALUE.sub("?", value))
+        (name, value if value.isascii() and value.isprintable() else _UNSAFE_IN_VALUE.sub("?", value))
         for name, value in response.headers
         if _is_the_origins(name)
     ]

@@ -67,19 +67,19 @@ class Payload:
 
         Closing a connection with unread bytes resets it, and the client may then lose the answer.
         """
-        if self._remaining == 0 and not self.failed:
-            return True
+        if self.failed:
+            return False
         left = _DRAIN_BYTES
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        while left > 0 and not self.failed and time.monotonic() < deadline:
-            try:
-                data = self.read(_DRAIN_PIECE)
-            except DICOMwebError:
-                return False
-            if not data:
-                return True
-            left -= len(data)
-        return False
+        deadline = 0.0
+        try:
+            while data := self.read(_DRAIN_PIECE):
+                left -= len(data)
+                deadline = deadline or time.monotonic() + _DRAIN_SECONDS
+                if left <= 0 or time.monotonic() > deadline:
+                    return False
+        except DICOMwebError:
+            return False
+        return True
 
     def _read_all(self) -> bytes:
         pieces = []

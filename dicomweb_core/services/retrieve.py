@@ -147,8 +147,8 @@ def instance_offers(site: Site, stored_uid: str, *, single: bool) -> tuple[Offer
                     DICOM,
                     multipart=multipart,
                     transfer_syntax=stored_uid,
-                    # Lossy pixels cannot be had otherwise, so they stand for the default (8.7.3.4 note 2).
-                    default=syntax.encapsulated and syntax.lossy is not False,
+                    # What cannot be had in the default syntax is sent as it is (8.7.3.4 note 2).
+                    default=syntax.encapsulated,
                     stored=True,
                 )
             )
