@@ -20,8 +20,8 @@ import pytest
 from dicomweb_core.errors import CorruptBlob, Gone, NotFound, OutOfSpace, StorageUnavailable
 from dicomweb_core.storage.instances import OnDuplicate, Outcome, Pending
 from dicomweb_core.testing.blob_reader import check_blob_reader
-from dicomweb_core.testing.instance_store import at_once, put, refs, staged
 from dicomweb_core.testing.samples import Sample, archive, sample, sample_ref
+from dicomweb_core.testing.store_calls import at_once, put, refs, staged
 from dicomweb_core.values.queries import Level, Query
 from dicomweb_lmdb import LMDBInstanceStore
 
