@@ -94,10 +94,22 @@ class ContentFileReader:
         """More than a block: what is returned is not copied; the rest of its first and last block is read apart."""
         begin = offset // BLOCK * BLOCK
         end = offset + length
-        before = self._read_whole(begin, offset - begin)
+        rest = min(-(-end // BLOCK) * BLOCK, self._size) - end
         content = self._read_whole(offset, length)
-        behind = self._read_whole(end, min(-(-end // BLOCK) * BLOCK, self._size) - end)
-        self._check(begin // BLOCK, before, content, behind)
+        block = begin // BLOCK
+        at = 0
+        if begin < offset:
+            before = self._read_whole(begin, offset - begin)
+            at = BLOCK - len(before)
+            self._compare(block, crc32(memoryview(content)[:at], crc32(before)))
+            block += 1
+        if rest:
+            whole = at + (length - at) // BLOCK * BLOCK
+            behind = self._read_whole(end, rest)
+            self._compare((end - 1) // BLOCK, crc32(behind, crc32(memoryview(content)[whole:])))
+            self._check(block, memoryview(content)[at:whole])
+        else:
+            self._check(block, memoryview(content)[at:] if at else content)
         return content
 
     def close(self) -> None:
@@ -125,21 +137,12 @@ class ContentFileReader:
             raise CorruptBlob("The content of an instance is shorter than it was.")
         return content
 
-    def _check(self, block: int, *pieces: bytes) -> None:
-        """Compares the checksums of whole blocks that follow one another, the first of this number."""
-        checksum = taken = 0
-        for piece in pieces:
-            view = memoryview(piece)
-            while len(view):
-                part = view[: BLOCK - taken]
-                checksum = crc32(part, checksum)
-                taken += len(part)
-                view = view[len(part) :]
-                if taken == BLOCK:
-                    self._compare(block, checksum)
-                    checksum, taken, block = 0, 0, block + 1
-        if taken:
-            self._compare(block, checksum)
+    def _check(self, block: int, content: bytes | memoryview) -> None:
+        """Compares the checksums of the blocks that lie here whole, the first of this number."""
+        view = memoryview(content)
+        for at in range(0, len(content), BLOCK):
+            self._compare(block, crc32(view[at : at + BLOCK]))
+            block += 1
 
     def _compare(self, block: int, checksum: int) -> None:
         if checksum != self._checksums[block]:
