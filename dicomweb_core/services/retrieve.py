@@ -86,7 +86,8 @@ def _listed(rows: Iterator[StoredInstance], count: int) -> tuple[list[StoredInst
     listed: list[StoredInstance] = []
     for row in rows:
         # The layout of a large instance is not needed here, and there may be thousands.
-        listed.append(row._replace(packed_layout=b"") if len(row.packed_layout) > 4096 else row)
+        large = len(row.packed_layout) + len(row.locator) > 4096
+        listed.append(row._replace(packed_layout=b"", locator=b"") if large else row)
         if len(listed) == count:
             return listed, rows
     return listed, None
@@ -161,7 +162,7 @@ def instance_part(site: Site, row: StoredInstance, offer: Offer, base_url: str) 
     location = f"{base_url}/{row.ref.path}"
     media_type = f"{DICOM}; transfer-syntax={offer.transfer_syntax}"
     if offer.transfer_syntax == row.transfer_syntax_uid:
-        open_blob = lambda: site.instances.open(row.ref)  # noqa: E731
+        open_blob = lambda: site.instances.open(row)  # noqa: E731
         return Part(media_type, lambda: read_blob(open_blob, site.limits.chunk_bytes), row.size, location)
     return Part(media_type, lambda: _converted(site, row), None, location)
 

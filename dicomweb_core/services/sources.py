@@ -14,7 +14,7 @@ from dicomweb_core.values.blobs import ByteSource, InstanceLayout
 @contextmanager
 def open_source(site: Site, stored: StoredInstance, layout: InstanceLayout) -> Iterator[ByteSource]:
     """The bytes that the spans of `layout` are about, open within the block. Raises NotFound, Gone, CorruptBlob."""
-    reader = site.instances.open(stored.ref)
+    reader = site.instances.open(stored)
     try:
         if layout.deflated:
             yield InflatedSource(reader, layout.dataset_offset, site.limits)

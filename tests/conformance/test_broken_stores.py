@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dicomweb_core.errors import NotFound
-from dicomweb_core.storage.instances import (
+from dicomweb_core.storage.instances import , StoredInstance(
     BlobReader,
     InstanceStore,
     OnDuplicate,
@@ -106,8 +106,8 @@ class _Short:
 
 
 class ReadsShort(MemoryInstanceStore):
-    def open(self, ref: InstanceRef) -> BlobReader:
-        return _Short(super().open(ref))
+    def open(self, instance: InstanceRef | StoredInstance) -> BlobReader:
+        return _Short(super().open(instance))
 
 
 class NotDurable(MemoryInstanceStore):

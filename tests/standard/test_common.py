@@ -29,7 +29,7 @@ DICOM = 'multipart/related; type="application/dicom"'
         pytest.param("", f"{DICOM}; transfer-syntax=1.2.840.10008.1.2.5, {DICOM}; q=0.5", 200, id="COM-21"),
         pytest.param("?accept=application/dicom", "*/*", 200, id="COM-08"),
         pytest.param("?accept=application/*", "image/png", 406, id="COM-09"),
-        pytest.param("/metadata", 'multipart/related; type="application/dicom+xml"; q=0.9, application/dicom+json; q=0.1',
+        pytest.param("/metadata", 'multipart/related; type="application/dicom+xml", application/dicom+json; q=0.1',
                      200, id="COM-12"),
         pytest.param("/metadata", "application/json", 200, id="alias of DICOM JSON"),
         pytest.param("/metadata", 'application/dicom+json, multipart/related; type=application/octet-stream; '
