@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from dicomweb_core.errors import NotFound
-from dicomweb_core.storage.instances import , StoredInstance(
+from dicomweb_core.storage.instances import (
     BlobReader,
     InstanceStore,
     OnDuplicate,
     Outcome,
     Pending,
     Statistics,
+    StoredInstance,
     StudySummary,
 )
 from dicomweb_core.testing.blob_reader import check_blob_reader
