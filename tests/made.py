@@ -35,6 +35,7 @@ def made(
     **values: Any,
 ) -> bytes:
     """A file. With `frames` an image of 2 rows and 2 columns of 8 bits: native, or these codestreams."""
+    unknown = UID(syntax).is_private
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
@@ -50,7 +51,7 @@ def made(
         dataset.BitsAllocated = dataset.BitsStored = 8
         dataset.HighBit = 7
         dataset.PixelRepresentation = 0
-        compressed = UID(syntax).is_private or UID(syntax).is_encapsulated
+        compressed = unknown or UID(syntax).is_encapsulated
         dataset.PixelData = encapsulate(list(frames)) if compressed else b"".join(frames)
         dataset["PixelData"].VR = "OB"
         dataset["PixelData"].is_undefined_length = compressed
@@ -59,5 +60,6 @@ def made(
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
+    encoding = {"implicit_vr": False, "little_endian": True} if unknown else {}
+    dataset.save_as(buffer, enforce_file_format=True, **encoding)
     return buffer.getvalue()

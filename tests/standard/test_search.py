@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -418,6 +419,11 @@ def test_pages_while_others_store_A63_SEA_42(client: Client, resource: str) -> N
     assert set(seen) == {result[UNIQUE_KEY[key]]["Value"][0] for result in client.get(resource).json}
 
 
+@cache
+def many() -> list[bytes]:
+    return [made(1, 1, number, InstanceNumber=number, PatientComments="x") for number in range(1, 151)]
+
+
 @pytest.mark.parametrize("query", ["", "?PatientComments=*", "?limit=1000000"])
 @pytest.mark.parametrize(
     ("limits", "most"),
@@ -428,7 +434,7 @@ def test_an_unfiltered_search_is_capped_and_says_so_A62_SEA_41(
     store: InstanceStore, limits: Limits, most: int, query: str
 ) -> None:
     client = Client(OriginServer(instances=store, limits=limits))
-    client.store(*(made(1, 1, number, InstanceNumber=number, PatientComments="x") for number in range(1, 151)))
+    client.store(*many())
     answer = client.get(f"/instances{query}")
     shown = numbers(answer)
     assert shown == list(range(1, len(shown) + 1))
