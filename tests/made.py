@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 EXPLICIT = "1.2.840.10008.1.2.1"
+_NATIVE = ("1.2.840.10008.1.2", EXPLICIT, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -35,7 +36,7 @@ def made(
     **values: Any,
 ) -> bytes:
     """A file. With `frames` an image of 2 rows and 2 columns of 8 bits: native, or these codestreams."""
-    unknown = UID(syntax).is_private
+    compressed = syntax not in _NATIVE
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
@@ -51,7 +52,6 @@ def made(
         dataset.BitsAllocated = dataset.BitsStored = 8
         dataset.HighBit = 7
         dataset.PixelRepresentation = 0
-        compressed = unknown or UID(syntax).is_encapsulated
         dataset.PixelData = encapsulate(list(frames)) if compressed else b"".join(frames)
         dataset["PixelData"].VR = "OB"
         dataset["PixelData"].is_undefined_length = compressed
@@ -60,6 +60,10 @@ def made(
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     buffer = io.BytesIO()
-    encoding = {"implicit_vr": False, "little_endian": True} if unknown else {}
-    dataset.save_as(buffer, enforce_file_format=True, **encoding)
+    if compressed:
+        # Otherwise pydicom writes no transfer syntax that it does not know.
+        dataset.preamble = bytes(128)
+        dataset.save_as(buffer, implicit_vr=False, little_endian=True, force_encoding=True)
+    else:
+        dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

@@ -348,9 +348,7 @@ def remaining(answer: Any) -> int:
     text = answer.header("Warning")
     if text is None:
         return 0
-    match = re.fullmatch(
-        f"299 {re.escape(BASE)}: There are ([0-9]+) additional results that can be requested", text
-    )
+    match = re.fullmatch(f"299 {re.escape(BASE)}: There are ([0-9]+) additional results that can be requested", text)
     assert match, text
     return int(match[1])
 
