@@ -31,7 +31,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.mark.parametrize(("size", "frames"), [(1, 1), (1_000, 10_000), (1 << 20, 10_000)])
 def test_uploads_of_known_length_and_in_chunks_STO_08(served: Served, size: int, frames: int) -> None:
-    study = 1 + size
+    study = 10 + size
     for series, chunked in enumerate((False, True), 1):
         instance = made(study, series, 1, frames=[b"abcd"] * frames)
         content_type, body = multipart(instance)
@@ -51,7 +51,7 @@ ANSWERS = [
     ("GET", path(1) + "/metadata", 'multipart/related; type="application/dicom+xml"', 200),
     ("GET", path(1) + "/pixeldata", "*/*", 200),
     ("GET", INSTANCE + "/bulkdata/00281201", "application/octet-stream", 200),
-    ("GET", path(2), "*/*", 404),
+    ("GET", path(9), "*/*", 404),
     ("OPTIONS", "/", "*/*", 200),
     ("POST", "/studies", "*/*", 415),
     ("PUT", "/studies", "*/*", 405),
