@@ -38,7 +38,7 @@ def serve_command(arguments: argparse.Namespace) -> int:
         try:
             if paths:
                 # Among the samples are damaged files and several encodings of one instance: no news.
-                report = import_files(_origin(first, arguments), first, paths)
+                report = import_files(_origin(first, arguments), paths)
                 _tell(report, _MOST_REFUSALS if arguments.folders else 0)
         finally:
             if first is not in_memory:
@@ -71,7 +71,7 @@ def _service(arguments: argparse.Namespace, bound: socket.socket, in_memory: Ins
 def import_command(arguments: argparse.Namespace) -> int:
     """Stores files; 1 if one was refused."""
     with closing(stores.lmdb_store(arguments.store)) as instances:
-        report = import_files(_origin(instances, arguments), instances, arguments.paths)
+        report = import_files(_origin(instances, arguments), arguments.paths)
     _tell(report, _MOST_REFUSALS)
     return 1 if report.refused else 0
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
 
-from dicomweb_core import FailedItem, InstanceStore, StoreReport
+from dicomweb_core import FailedItem, StoreReport
 
 _FILES_A_CALL: Final = 100
 _HEAD_BYTES: Final = 2_048
@@ -48,7 +48,7 @@ class ImportReport:
             yield f"... and {len(self.refused) - most_refusals} more refused"
 
 
-def import_files(server: Storing, instances: InstanceStore, paths: Sequence[str]) -> ImportReport:
+def import_files(server: Storing, paths: Sequence[str]) -> ImportReport:
     """Stores every DICOM file at or below the paths. Shows progress on a terminal.
 
     A path that does not exist raises FileNotFoundError before anything is stored; StorageUnavailable as the store.
@@ -56,14 +56,12 @@ def import_files(server: Storing, instances: InstanceStore, paths: Sequence[str]
     for path in paths:
         os.stat(path)
     report = ImportReport()
-    before = instances.statistics().instances
     files = _dicom_files(_progress(files_below(paths)), report)
     while group := list(islice(files, _FILES_A_CALL)):
         stored = server.store(group)
         report.accepted += len(stored.stored)
+        report.already_stored += sum(item.already_stored for item in stored.stored)
         report.refused += stored.failed
-    new = instances.statistics().instances - before
-    report.already_stored = min(max(report.accepted - new, 0), report.accepted)
     return report
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from array import array
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,6 +14,11 @@ from dicomweb_core.values.messages import Buffer
 from dicomweb_lmdb.content_files import ContentFiles, Writer
 from dicomweb_lmdb.environment import as_ours
 from dicomweb_lmdb.rows import ContentName, FileRow
+
+try:
+    from isal.isal_zlib import crc32
+except ImportError:  # the same CRC-32, several times slower
+    from zlib import crc32
 
 BLOCK: Final = 65_536
 """Bytes under one checksum. A blob of at most one block is kept in the table."""
@@ -74,18 +78,39 @@ class ContentFileReader:
             return b""
         if self._descriptor < 0:
             raise ValueError("The reader is closed.")
+        if length >= BLOCK:
+            return self._read_many(offset, length)
         first, last = offset // BLOCK, (offset + length - 1) // BLOCK
         number, kept = self._kept
         if first == last == number:
             return kept[offset - first * BLOCK : offset - first * BLOCK + length]
         begin = first * BLOCK
         content = self._read_whole(begin, min((last + 1) * BLOCK, self._size) - begin)
-        self._check(content, first)
-        if length < BLOCK or (offset + length) % BLOCK:
-            self._kept = (last, content[(last - first) * BLOCK :])
-        if len(content) == length:
-            return content
+        self._check(first, content)
+        self._kept = (last, content[(last - first) * BLOCK :])
         return content[offset - begin : offset - begin + length]
+
+    def _read_many(self, offset: int, length: int) -> bytes:
+        """More than a block: what is returned is not copied; the rest of its first and last block is read apart."""
+        begin = offset // BLOCK * BLOCK
+        end = offset + length
+        rest = min(-(-end // BLOCK) * BLOCK, self._size) - end
+        content = self._read_whole(offset, length)
+        block = begin // BLOCK
+        at = 0
+        if begin < offset:
+            before = self._read_whole(begin, offset - begin)
+            at = BLOCK - len(before)
+            self._compare(block, crc32(memoryview(content)[:at], crc32(before)))
+            block += 1
+        if rest:
+            whole = at + (length - at) // BLOCK * BLOCK
+            behind = self._read_whole(end, rest)
+            self._compare((end - 1) // BLOCK, crc32(behind, crc32(memoryview(content)[whole:])))
+            self._check(block, memoryview(content)[at:whole])
+        else:
+            self._check(block, memoryview(content)[at:] if at else content)
+        return content
 
     def close(self) -> None:
         """Idempotent."""
@@ -112,12 +137,16 @@ class ContentFileReader:
             raise CorruptBlob("The content of an instance is shorter than it was.")
         return content
 
-    def _check(self, content: bytes, block: int) -> None:
+    def _check(self, block: int, content: bytes | memoryview) -> None:
+        """Compares the checksums of the blocks that lie here whole, the first of this number."""
         view = memoryview(content)
         for at in range(0, len(content), BLOCK):
-            if zlib.crc32(view[at : at + BLOCK]) != self._checksums[block]:
-                raise CorruptBlob("The stored bytes of an instance are not those that were stored.")
+            self._compare(block, crc32(view[at : at + BLOCK]))
             block += 1
+
+    def _compare(self, block: int, checksum: int) -> None:
+        if checksum != self._checksums[block]:
+            raise CorruptBlob("The stored bytes of an instance are not those that were stored.")
 
 
 class LMDBStagedBlob:
@@ -247,7 +276,7 @@ class LMDBStagedBlob:
         at = 0
         while at < len(view):
             taken = min(BLOCK - self._size % BLOCK, len(view) - at)
-            self._checksum = zlib.crc32(view[at : at + taken], self._checksum)
+            self._checksum = crc32(view[at : at + taken], self._checksum)
             self._size += taken
             at += taken
             if self._size % BLOCK == 0:
@@ -268,7 +297,7 @@ class LMDBStagedBlob:
 def checksums_of(content: bytes) -> bytes:
     """CRC-32 of each block, `=I`."""
     view = memoryview(content)
-    return array("I", (zlib.crc32(view[at : at + BLOCK]) for at in range(0, len(content), BLOCK))).tobytes()
+    return array("I", (crc32(view[at : at + BLOCK]) for at in range(0, len(content), BLOCK))).tobytes()
 
 
 def open_blob(files: ContentFiles, row: FileRow) -> BlobReader:

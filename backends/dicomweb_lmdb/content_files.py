@@ -26,6 +26,8 @@ from dicomweb_lmdb.rows import ContentName
 
 BLOCK_OF_FILES: Final = 4096
 _FLUSHING_THREADS: Final = 8
+_FLUSHED_AT_ONCE: Final = 32
+"""Files that wait for a thread, each with an open descriptor. Whoever seals one more waits."""
 _SUFFIX: Final = ".dcm"
 # O_NONBLOCK: a FIFO in the place of a file must not keep us waiting. It means nothing to a regular file.
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -40,9 +42,10 @@ class ContentFiles:
         self.blobs = root / "blobs"
         self.locks = root / "writers"
 
-    def path(self, name: ContentName) -> Path:
+    def path(self, name: ContentName) -> str:
         """Where a file lies."""
-        return self.block(name.token, name.number // BLOCK_OF_FILES) / f"{name.number}{_SUFFIX}"
+        # By hand: this is on the way of every retrieval, and pathlib takes its time.
+        return f"{self.blobs}/{name.token.hex()}/{name.number // BLOCK_OF_FILES}/{name.number}{_SUFFIX}"
 
     def block(self, token: bytes, block: int) -> Path:
         """The directory of a block."""
@@ -121,6 +124,7 @@ class Writer:
         self._next = 0
         self._unsettled: set[int] = set()
         self._threads: ThreadPoolExecutor | None = None
+        self._waiting = threading.BoundedSemaphore(_FLUSHED_AT_ONCE)
         _make_directory(files.blobs)
         _make_directory(files.locks)
         self.token, self._descriptor = self._claim()
@@ -157,7 +161,15 @@ class Writer:
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(_FLUSHING_THREADS, thread_name_prefix="flush")
-        return self._threads.submit(_flush, descriptor)
+        self._waiting.acquire()
+        return self._threads.submit(self._flush, descriptor)
+
+    def _flush(self, descriptor: int) -> None:
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+            self._waiting.release()
 
     def flush_directories(self, names: list[ContentName]) -> None:
         """Makes it durable that the files exist. Raises OSError."""
@@ -200,13 +212,6 @@ class Writer:
             except (BlockingIOError, FileNotFoundError):
                 pass
             os.close(descriptor)
-
-
-def _flush(descriptor: int) -> None:
-    try:
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _listed(directory: Path) -> list[str]:

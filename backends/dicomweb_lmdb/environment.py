@@ -91,6 +91,7 @@ class Environment:
         self._idle = threading.Condition(self._lock)
         self._opened: _Opened | None = None
         self._active = 0
+        self._held = False
         self._stale = False
         self._closed = False
         self._checked = time.monotonic()
@@ -113,8 +114,12 @@ class Environment:
 
     def enter(self) -> _Opened:
         """Opened, and kept open until `leave`. Raises StorageUnavailable."""
-        with self._lock:
+        with self._idle:
+            while self._held:
+                self._idle.wait()
             opened = self._opened
+            if self._closed:
+                raise StorageUnavailable("The store is closed.")
             if opened is None or opened.pid != os.getpid():
                 opened = self._open()
             self._active += 1
@@ -142,10 +147,12 @@ class Environment:
 
     def before_fork(self) -> None:
         """LMDB must not be used across a fork: closes, and holds everybody until `after_fork`."""
+        with self._idle:
+            self._held = True
+            self._idle.wait_for(lambda: not self._active, _FORK_SECONDS)
+            if not self._active:
+                self._release()
         self._lock.acquire()
-        self._idle.wait_for(lambda: not self._active, _FORK_SECONDS)
-        if not self._active:
-            self._release()
 
     def after_fork(self, *, child: bool) -> None:
         """Goes on. In the child no other thread exists."""
@@ -153,7 +160,10 @@ class Environment:
             self._lock = threading.Lock()
             self._idle = threading.Condition(self._lock)
             self._active = 0
+            self._held = False
         else:
+            self._held = False
+            self._idle.notify_all()
             self._lock.release()
 
     def _release(self) -> None:
@@ -162,8 +172,6 @@ class Environment:
             opened.lmdb.close()
 
     def _open(self) -> _Opened:
-        if self._closed:
-            raise StorageUnavailable("The store is closed.")
         # Somebody forked without telling Python. What was inherited holds no transaction of ours.
         self._release()
         try:

@@ -34,11 +34,15 @@ class WarningReason(IntEnum):
 
 
 class StoredItem(NamedTuple):
-    """An instance that is in the store now. `warning` is a Warning Reason, or None."""
+    """An instance that is in the store now. `warning` is a Warning Reason, or None.
+
+    `already_stored`: it was there before, and nothing was written.
+    """
 
     ref: InstanceRef
     sop_class_uid: str
     warning: int | None = None
+    already_stored: bool = False
 
 
 class FailedItem(NamedTuple):

@@ -55,20 +55,22 @@ def multipart_answer(
     """
     boundary = new_boundary()
     length = None
+    headed: Iterable[tuple[bytes, Part]] = ((part_head(boundary, part.headers), part) for part in parts)
     if isinstance(parts, Sequence):
-        lengths = [(len(part_head(boundary, part.headers)), part.length) for part in parts]
-        known = [(head, content) for head, content in lengths if content is not None]
-        if len(known) == len(lengths):
+        headed = list(headed)
+        known = [(len(head), part.length) for head, part in headed if part.length is not None]
+        if len(known) == len(headed):
             length = message_length(boundary, known)
-    chunks = started(_multipart_chunks(parts, boundary))
+    chunks = started(_multipart_chunks(headed, boundary))
     return Response(
         status, (("Content-Type", content_type(boundary, root_type)), *headers), Body(chunks, length=length)
     )
 
 
-def _multipart_chunks(parts: Iterable[Part], boundary: bytes) -> Chunks:
-    for part in parts:
-        head = part_head(boundary, part.headers)
+def _multipart_chunks(headed: Iterable[tuple[bytes, Part]], boundary: bytes) -> Chunks:
+    before = b""
+    for begin, part in headed:
+        head = before + begin
         content = part.open()
         with ExitStack() as stack:
             close = getattr(content, "close", None)
@@ -76,14 +78,15 @@ def _multipart_chunks(parts: Iterable[Part], boundary: bytes) -> Chunks:
                 stack.callback(close)
             if part.length is not None and part.length <= JOIN_BYTES:
                 yield b"".join((head, *content, PART_END))
+                before = b""
                 continue
             first = next(content, b"")
-            # Headers go out with the first chunk only once that chunk exists: what fails, fails before them.
+            # Headers go out only once there is content: what fails, fails before them.
             yield head
             yield first
             yield from content
-            yield PART_END
-    yield closing(boundary)
+            before = PART_END
+    yield before + closing(boundary)
 
 
 def text_answer(pieces: Iterator[bytes], media_type: str, *, headers: HeaderList = ()) -> Response:

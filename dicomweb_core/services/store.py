@@ -212,7 +212,8 @@ class StoreBatch:
                 self._refused(item.record, *REFUSALS[outcome], source)
             else:
                 warning = WarningReason.ELEMENTS_DISCARDED if outcome is Outcome.IGNORED else None
-                self.report.stored.append(StoredItem(item.record.ref, item.record.sop_class_uid, warning))
+                already = outcome in (Outcome.ALREADY_STORED, Outcome.IGNORED)
+                self.report.stored.append(StoredItem(item.record.ref, item.record.sop_class_uid, warning, already))
 
     def _refused(self, record: InstanceRecord, reason: int, detail: str, source: str) -> None:
         self.report.failed.append(FailedItem(reason, detail, record.sop_class_uid, record.ref.instance, source))

@@ -13,8 +13,8 @@ from dicomweb_core.errors import NotFound
 from dicomweb_core.rules.entities import attributes_of
 from dicomweb_core.rules.matching import matches
 from dicomweb_core.storage.instances import Candidate, InstanceStore, OnDuplicate
-from dicomweb_core.testing.instance_store import put
 from dicomweb_core.testing.samples import Sample, sample, sample_ref, study_uid, with_ref
+from dicomweb_core.testing.store_calls import put
 from dicomweb_core.values.queries import (
     AnyUID,
     Condition,

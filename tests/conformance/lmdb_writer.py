@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from dicomweb_core.testing.instance_store import put
 from dicomweb_core.testing.samples import sample, sample_ref
+from dicomweb_core.testing.store_calls import put
 from dicomweb_lmdb import LMDBInstanceStore
 
 

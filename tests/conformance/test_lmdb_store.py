@@ -20,8 +20,8 @@ import pytest
 from dicomweb_core.errors import CorruptBlob, Gone, NotFound, OutOfSpace, StorageUnavailable
 from dicomweb_core.storage.instances import OnDuplicate, Outcome, Pending
 from dicomweb_core.testing.blob_reader import check_blob_reader
-from dicomweb_core.testing.instance_store import at_once, put, refs, staged
 from dicomweb_core.testing.samples import Sample, archive, sample, sample_ref
+from dicomweb_core.testing.store_calls import at_once, put, refs, staged
 from dicomweb_core.values.queries import Level, Query
 from dicomweb_lmdb import LMDBInstanceStore
 
@@ -67,7 +67,7 @@ def test_two_processes_with_four_threads_each_A73(tmp_path: Path) -> None:
     assert store.statistics()[:3] == (8, 16, 80)
     assert list(store.verify()) == []
     for ref in refs(store.candidates(Query(Level.INSTANCE))):
-        made = sample(*map(int, ref.instance.split(".")[2:])) if ref.series.endswith(".1") else None
+        made = sample(*map(int, ref.instance.split(".")[3:])) if ref.series.endswith(".1") else None
         if made is not None:
             check_blob_reader(store.open(ref), made.part10)
     store.close()
@@ -187,7 +187,7 @@ def _kill_and_look(path: Path, rounds: int) -> None:
 
 
 def test_a_killed_writer_loses_nothing_it_acknowledged_A70(tmp_path: Path) -> None:
-    _kill_and_look(tmp_path, 8)
+    _kill_and_look(tmp_path, 5)
 
 
 @pytest.mark.slow
@@ -348,11 +348,9 @@ def test_a_store_of_another_format_is_not_touched(tmp_path: Path) -> None:
 def test_a_full_map_refuses_and_the_store_goes_on_A71(tmp_path: Path) -> None:
     store = LMDBInstanceStore(tmp_path, map_size=4 << 20)
     stored = 0
-    with pytest.raises(OutOfSpace):
-        for study in range(1, 5000):
-            put(store, [sample(study, rows=100, columns=100)])
-            stored += 1
-    assert stored > 10
+    while _fits(store, sample(stored + 1, rows=100, columns=100)):
+        stored += 1
+    assert 10 < stored < 300
     assert store.statistics().instances == stored
     check_blob_reader(store.open(sample(1).ref), sample(1, rows=100, columns=100).part10)
     assert list(store.verify()) == []
@@ -361,9 +359,18 @@ def test_a_full_map_refuses_and_the_store_goes_on_A71(tmp_path: Path) -> None:
     store.close()
 
 
+def _fits(store: LMDBInstanceStore, made: Sample) -> bool:
+    try:
+        put(store, [made])
+    except OutOfSpace:
+        return False
+    return True
+
+
 _NO_ROOM_FOR_FILES = """
 import resource, sys
-from tests.conformance.test_lmdb_store import *
+from pathlib import Path
+from tests.conformance.test_lmdb_store import LMDBInstanceStore, OutOfSpace, _content_files, put, sample
 store = LMDBInstanceStore(sys.argv[1])
 put(store, [sample(n) for n in range(1, 40)])
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
@@ -375,7 +382,6 @@ try:
 except OutOfSpace:
     pass
 blob.discard()
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, 1 << 20)) if False else None
 assert store.get(sample(1).ref)
 assert not _content_files(Path(sys.argv[1])), "what was written in part stays"
 assert list(store.verify()) == []
@@ -472,6 +478,9 @@ def test_descriptors_are_given_back(tmp_path: Path) -> None:
             reader.read(0, 10)
             reader.close()
         staged(store, _large(4)).discard()
+    deadline = time.monotonic() + 10
+    while descriptors() > while_open and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert descriptors() == while_open
     store.close()
     assert descriptors() == before
