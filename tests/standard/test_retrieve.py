@@ -468,3 +468,51 @@ def test_image_types_without_transfer_syntax_BLK_18(client: Client, media_type: 
     for other in D_ROWS.keys() - {media_type}:
         assert client.get(url + "/frames/1", other).status == 406
         assert client.get(url + "/frames/1", f"{media_type}; transfer-syntax={D_ROWS[other]}").status == 406
+
+
+@pytest.mark.parametrize("file", real_files(), ids=name_of)
+def test_every_bulk_data_uri_of_a_real_file_resolves_MET_06(memory_client: Client, file: Path) -> None:
+    sent = file.read_bytes()
+    if memory_client.store(sent).status != 200:
+        return
+    (data,) = memory_client.get(url_of(sent) + "/metadata").json
+    for _, bulk in bulk_urls(data):
+        for accept in ("*/*", 'multipart/related; type="application/octet-stream"; transfer-syntax=*'):
+            answer = memory_client.get(bulk, accept)
+            assert answer.status == 200, bulk
+            assert answer.parts, bulk
+            assert all(content for _, content in answer.parts), bulk
+
+
+RLE_IMAGE = made(1, 1, 1, syntax="1.2.840.10008.1.2.5", frames=[b"abcd"])
+NATIVE_IMAGE = made(1, 1, 2, frames=[b"efgh"])
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the first instance decides for a study, and what cannot be sent is left out without a word"
+)
+@pytest.mark.parametrize("order", [(RLE_IMAGE, NATIVE_IMAGE), (NATIVE_IMAGE, RLE_IMAGE)], ids=["RLE first", "RLE last"])
+@pytest.mark.parametrize("target", ["/pixeldata", "/bulkdata"])
+def test_pixel_data_that_cannot_be_sent_are_counted_in_a_warning(
+    client: Client, order: tuple[bytes, bytes], target: str
+) -> None:
+    client.store(*order)
+    answer = client.get(path(1) + target, OCTETS)
+    assert answer.status == 200
+    assert [content for _, content in answer.parts] == [b"efgh"]
+    assert answer.header("Warning") == f"299 {BASE}: 1 of 2 values cannot be sent in an acceptable form"
+
+
+@pytest.mark.xfail(strict=True, reason="the pixel data decide for all bulk data of an instance")
+@pytest.mark.parametrize("level", [1, 3], ids=["study", "instance"])
+def test_bulk_data_beside_compressed_pixel_data_are_sent_as_octets(client: Client, level: int) -> None:
+    """Each value is negotiated for itself (8.7.8.1)."""
+    client.store(made(syntax="1.2.840.10008.1.2.5", frames=[b"abcd"], EncapsulatedDocument=b"%PDF" * 1_000))
+    target = path(*(1, 1, 1)[:level]) + "/bulkdata"
+    answer = client.get(target, OCTETS)
+    assert answer.status == 200
+    assert [content for _, content in answer.parts] == [b"%PDF" * 1_000]
+    answer = client.get(target, "*/*")
+    assert [content for _, content in answer.parts] == [b"%PDF" * 1_000, b"abcd"]
+    root = answer.parts[0][0]["content-type"].split(";")[0]
+    assert (answer.header("Content-Type") or "").startswith(f'multipart/related; type="{root}"')  # MUL-07
