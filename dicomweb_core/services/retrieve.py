@@ -184,7 +184,8 @@ def retrieve_metadata(site: Site, ref: Ref, accept: Accept, base_url: str) -> Re
     offer = choose(accept, METADATA_OFFERS)
     rows = site.instances.metadata(ref)
     if offer.item == JSON:
-        return text_answer(_json_array(rows, base_url), JSON)
+        location = (("Content-Location", f"{base_url}/{ref.path}/metadata"),)
+        return text_answer(_json_array(rows, base_url), JSON, headers=location)
     parts = (
         Part.of(to_xml(orjson.loads(served_text(text, base_url, row))), XML, f"{base_url}/{row.path}/metadata")
         for row, text in rows

@@ -110,9 +110,10 @@ def _chunks(body: Readable, limits: Limits) -> Iterator[bytes]:
 
 
 def _store_parts(batch: StoreBatch, boundary: bytes, chunks: Iterator[bytes], limits: Limits) -> None:
-    """Every part into the batch. A payload that breaks off or cannot be read further ends the batch with a failure
-    of its own; what came whole before it counts. Raises InvalidPayload if nothing came before."""
-    number = 0
+    """Every part into the batch. A payload that breaks off, is too large or cannot be read further ends the batch with
+    a failure of its own; what came whole before it counts. Raises InvalidPayload if no part began, TooLarge if none
+    came whole."""
+    number = whole = 0
 
     def events() -> Iterator[PartStart | PartData | PartEnd]:
         decoder = MultipartDecoder(boundary, limits)
@@ -134,10 +135,11 @@ def _store_parts(batch: StoreBatch, boundary: bytes, chunks: Iterator[bytes], li
                 for _ in content:
                     pass
                 batch.fail(refusal, str(number))
+            whole += 1
     except ClientDisconnected:
         raise
     except (InvalidPayload, TooLarge) as error:
-        if number == 0:
+        if number == 0 or (whole == 0 and isinstance(error, TooLarge)):
             raise
         batch.fail(error, str(number))
 

@@ -208,7 +208,7 @@ def test_a_bulk_value_is_streamed_and_padded() -> None:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=6))
-def test_compressed_frames_are_encapsulated_a_fragment_each_STO_11(frames: list[bytes]) -> None:
+def test_compressed_frames_are_encapsulated_a_fragment_each(frames: list[bytes]) -> None:
     pieces = [Piece(len(frame), lambda frame=frame: [frame]) for frame in frames]  # type: ignore[misc]  # loop variable
     attributes = {"7FE00010": {"vr": "OB", "BulkDataURI": "x"}}
     dataset = pydicom.dcmread(BytesIO(written(attributes, syntax=JPEG, bulk=lambda path, uri: pieces)))

@@ -101,3 +101,16 @@ def test_preflight_is_answered_as_preflight_CAP_07(origins: set[str], origin: st
         assert "Accept" in (answer.header("Access-Control-Allow-Headers") or "")
         assert "POST" in (answer.header("Access-Control-Allow-Methods") or "")
     assert answer.header("Access-Control-Allow-Credentials") is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"If_None_Match": "*"}, {"If_None_Match": '"x"'}, {"If_Modified_Since": "Fri, 01 Jan 2100 00:00:00 GMT"}],
+    ids=str,
+)
+def test_the_description_is_always_sent_CAP_06(memory_client: Client, headers: dict[str, str]) -> None:
+    """There is no ETag that If-None-Match could name, so 304 is never due, and never sent without it."""
+    answer = memory_client.request("OPTIONS", "/", Accept="application/json", **headers)
+    assert answer.status == 200
+    assert answer.header("ETag") is None
+    assert answer.json["application"]

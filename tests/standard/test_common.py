@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dicomweb_core import Access, OriginServer, Request
 from dicomweb_core.errors import Forbidden, Unauthorized
 from dicomweb_core.values.messages import Body
 from dicomweb_memory import MemoryInstanceStore
-from tests.clients import ANY_DICOM, Client
-from tests.standard.test_retrieve import BIG_ENDIAN, CT, stored, url_of
-
-DICOM = 'multipart/related; type="application/dicom"'
+from tests.clients import ANY_DICOM, BASE, JSON, OCTETS, Answer, Client, multipart
+from tests.made import made, path
+from tests.standard.test_retrieve import BIG_ENDIAN, CT, DICOM, XML, stored, url_of
 
 
 @pytest.mark.parametrize(
@@ -29,8 +31,7 @@ DICOM = 'multipart/related; type="application/dicom"'
         pytest.param("", f"{DICOM}; transfer-syntax=1.2.840.10008.1.2.5, {DICOM}; q=0.5", 200, id="COM-21"),
         pytest.param("?accept=application/dicom", "*/*", 200, id="COM-08"),
         pytest.param("?accept=application/*", "image/png", 406, id="COM-09"),
-        pytest.param("/metadata", 'multipart/related; type="application/dicom+xml", application/dicom+json; q=0.1',
-                     200, id="COM-12"),
+        pytest.param("/metadata", f"{XML}; q=0.9, application/dicom+json; q=0.1", 200, id="COM-12"),
         pytest.param("/metadata", "application/json", 200, id="alias of DICOM JSON"),
         pytest.param("/metadata", 'application/dicom+json, multipart/related; type=application/octet-stream; '
                      'transfer-syntax=*', 200, id="OHIF"),
@@ -179,3 +180,156 @@ def test_body_is_closed_by_whoever_received_it(memory_client: Client) -> None:
 def test_content_coding_of_requests_A31(memory_client: Client, coding: str) -> None:
     assert memory_client.store(CT, Content_Encoding=coding).status == 415
     assert memory_client.get("/studies").json == []
+
+
+# -- headers of every kind of answer -----------------------------------------------------------------------------------
+
+STUDY, INSTANCE = path(1), path(1, 1, 1)
+STORE_TYPE, STORE_BODY = multipart(made(1, 1, 2))
+STORE = {"Content_Type": STORE_TYPE}
+WADL = "application/vnd.sun.wadl+xml"
+PREFLIGHT = {"Origin": "https://viewer.example", "Access_Control_Request_Method": "GET"}
+
+ANSWERS = [
+    # method, target, headers, status, Content-Type up to its parameters, Content-Location
+    ("GET", "/studies", {}, 200, JSON, None),
+    ("GET", "/studies", {"Accept": XML}, 200, "multipart/related", None),
+    ("GET", "/studies?PatientID=nobody", {}, 200, JSON, None),
+    ("GET", "/instances", {}, 200, JSON, None),
+    ("GET", STUDY, {"Accept": DICOM}, 200, "multipart/related", None),
+    ("GET", INSTANCE, {"Accept": DICOM}, 200, "multipart/related", None),
+    ("GET", INSTANCE, {"Accept": "application/dicom"}, 200, "application/dicom", INSTANCE),
+    ("GET", INSTANCE, {"Accept": OCTETS}, 200, "multipart/related", None),
+    ("GET", STUDY + "/metadata", {}, 200, JSON, STUDY + "/metadata"),
+    ("GET", path(1, 1) + "/metadata", {}, 200, JSON, path(1, 1) + "/metadata"),
+    ("GET", INSTANCE + "/metadata", {}, 200, JSON, INSTANCE + "/metadata"),
+    ("GET", INSTANCE + "/metadata", {"Accept": XML}, 200, "multipart/related", None),
+    ("GET", INSTANCE + "/frames/1", {}, 200, "multipart/related", None),
+    ("GET", INSTANCE + "/frames/2", {"Accept": "application/octet-stream"}, 200, "application/octet-stream",
+     INSTANCE + "/frames/2"),
+    ("GET", INSTANCE + "/bulkdata/7FE00010", {"Accept": "application/octet-stream"}, 200, "application/octet-stream",
+     INSTANCE + "/bulkdata/7FE00010"),
+    ("GET", INSTANCE + "/bulkdata", {}, 200, "multipart/related", None),
+    ("GET", STUDY + "/bulkdata", {}, 200, "multipart/related", None),
+    ("GET", STUDY + "/pixeldata", {}, 200, "multipart/related", None),
+    ("OPTIONS", "/", {"Accept": WADL}, 200, WADL, None),
+    ("OPTIONS", "/", {"Accept": "application/json"}, 200, "application/json", None),
+    ("OPTIONS", "/", PREFLIGHT, 204, None, None),
+    ("POST", "/studies", STORE, 200, JSON, STUDY),
+    ("POST", STUDY, STORE, 200, JSON, STUDY),
+    ("POST", "/studies", STORE | {"Accept": "application/dicom+xml"}, 200, "application/dicom+xml", STUDY),
+    ("POST", "/studies", STORE | {"Accept": XML}, 200, "multipart/related", STUDY),
+    ("POST", path(2), STORE, 409, JSON, None),
+    ("POST", "/studies", {"Content_Type": "text/plain"}, 415, "application/json", None),
+    ("POST", "/studies", {"Content_Type": "application/dicom"}, 400, JSON, None),
+    ("GET", "/studies?limit=x", {}, 400, "application/json", None),
+    ("GET", "/studies/x", {}, 400, "application/json", None),
+    ("GET", path(9), {}, 404, "application/json", None),
+    ("GET", "/nothing", {}, 404, "application/json", None),
+    ("DELETE", "/series", {}, 405, "application/json", None),
+    ("GET", STUDY, {"Accept": "image/png"}, 406, "application/json", None),
+    ("GET", "/studies/" + "1" * 70_000, {}, 414, "application/json", None),
+    ("DELETE", STUDY, {}, 204, None, None),
+]  # fmt: skip
+
+
+def parameters(content_type: str, name: str) -> int:
+    return content_type.lower().replace(" ", "").count(f";{name}=")
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "status", "content_type", "location"),
+    ANSWERS,
+    ids=[f"COM-26 COM-33 COM-34 COM-37 {row[3]} {row[0]} {row[1][:60]} {row[2].get('Accept')}" for row in ANSWERS],
+)
+def test_headers_of_an_answer(
+    memory_client: Client,
+    method: str,
+    target: str,
+    headers: dict[str, str],
+    status: int,
+    content_type: str | None,
+    location: str | None,
+) -> None:
+    memory_client.store(made(1, 1, 1, frames=[b"abcd", b"efgh"]))
+    if "Content_Type" not in headers:
+        body = b""
+    else:
+        body = STORE_BODY if headers["Content_Type"] == STORE_TYPE else b"no DICOM"
+    answer = memory_client.request(method, target, body, **headers)
+    assert answer.status == status
+    names = [name.lower() for name, _ in answer.headers]
+    assert names.count("content-type") == (content_type is not None)
+    assert bool(answer.content) == (content_type is not None)
+    assert ((answer.header("Content-Type") or "").split(";")[0] or None) == content_type
+    stated = [answer.header("Content-Type") or ""]
+    if content_type == "multipart/related":
+        stated += [part["content-type"] for part, _ in answer.parts]
+    for each in stated:
+        assert parameters(each, "transfer-syntax") <= 1
+        assert parameters(each, "charset") <= 1
+    assert (answer.header("Content-Location") or None) == (BASE + location if location else None)
+    # The length stands in the body; the transfer is the adapter's.
+    assert not {"content-length", "transfer-encoding", "content-encoding"} & set(names)
+    assert answer.length in (None, len(answer.content))
+
+
+def test_an_answer_of_unknown_length_says_none_COM_34(memory_client: Client) -> None:
+    url = stored(memory_client, BIG_ENDIAN)
+    answer = memory_client.get(url, DICOM)
+    assert answer.length is None
+    assert answer.header("Content-Length") is None
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br, gzip;q=0.5", "*", "identity;q=0"])
+@pytest.mark.parametrize("target", ["/metadata", "", "/frames/1"])
+def test_no_content_coding_is_applied_and_none_is_declared_COM_35(
+    memory_client: Client, target: str, coding: str
+) -> None:
+    url = stored(memory_client, CT)
+    accept = {"/metadata": JSON, "": "application/dicom"}.get(target, "application/octet-stream")
+    answer = memory_client.get(url + target, accept, Accept_Encoding=coding)
+    assert answer.header("Content-Encoding") is None
+    assert answer.content == memory_client.get(url + target, accept).content
+
+
+@pytest.mark.parametrize("charset", ["klingon", "%FF", "", "*", "utf-8,utf-8", "ISO-8859-1", "'%22"])
+@pytest.mark.parametrize("target", ["/studies", "/studies/{}/metadata", "/studies/{}", "/studies/{}/instances"])
+def test_an_unsupported_charset_is_ignored_COM_29(memory_client: Client, target: str, charset: str) -> None:
+    target = target.format(stored(memory_client, CT).split("/")[2])
+
+    def contents(answer: Answer) -> object:
+        assert answer.status == 200
+        return answer.json if answer.header("Content-Type") == JSON else [content for _, content in answer.parts]
+
+    without = contents(memory_client.get(target))
+    assert contents(memory_client.get(f"{target}?charset={charset}")) == without
+    assert contents(memory_client.get(target, Accept_Charset="klingon, *;q=0")) == without
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
+HEADERS = st.sampled_from(["Accept", "Content-Type", "Content-Encoding", "Accept-Charset", "Range", "Origin", "X-é"])
+PATHS = st.lists(
+    st.sampled_from(["studies", "series", "instances", "metadata", "frames", "bulkdata", "pixeldata", "1.2", "1", ""])
+    | TEXT,
+    max_size=8,
+).map(lambda segments: "/" + "/".join(segments))
+
+
+@given(
+    method=st.sampled_from(["GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "BREW"]) | TEXT,
+    where=PATHS | st.sampled_from([path(1), path(1, 1), path(1, 1, 1), path(1, 1, 1) + "/frames/1"]),
+    query=TEXT | st.sampled_from(["limit=1", "accept=*/*", "PatientID=%", "includefield=all&charset=x"]),
+    headers=st.lists(st.tuples(HEADERS, TEXT | st.sampled_from([ANY_DICOM, XML, JSON, "*/*", STORE_TYPE]))),
+    body=st.binary(max_size=60) | st.just(STORE_BODY),
+)
+def test_every_request_gets_a_response_with_a_valid_status_COM_01(
+    method: str, where: str, query: str, headers: list[tuple[str, str]], body: bytes
+) -> None:
+    client = Client(OriginServer(instances=MemoryInstanceStore()))
+    client.store(made(1, 1, 1, frames=[b"abcd"]))
+    response = client.server.handle(Request(method, where, query, tuple(headers), io.BytesIO(body), BASE))
+    content = response.body.read()
+    assert 200 <= response.status <= 599
+    assert response.status != 500
+    assert bool(content) or response.status == 204

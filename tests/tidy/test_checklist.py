@@ -1,0 +1,94 @@
+"""Every line of the conformance checklist is named by a test, or is open for a reason.
+
+A line is named as `COM-07` or `COM_07` anywhere in a test file: in the name of a test, the id of a case, a comment.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+
+GROUPS = {
+    "COM": 46,  # requests, URIs, parameters, negotiation, headers: PS3.18 chapter 8
+    "MUL": 11,  # multipart: 8.6.1.2
+    "JSN": 23,  # DICOM JSON Model: Annex F
+    "XML": 11,  # Native DICOM Model: PS3.19 A.1
+    "RET": 15,  # retrieve instances: 10.4
+    "MET": 7,  # retrieve metadata: 10.4
+    "BLK": 21,  # retrieve bulk data, pixel data, frames: 10.4
+    "STO": 34,  # store: 10.5, Annex I
+    "SEA": 44,  # search: 8.3.4, 10.6, PS3.4 C
+    "CAP": 7,  # capabilities: 8.9, Annexes G and H
+    "DEL": 4,  # delete: an extension
+}
+"""How many lines each group has."""
+
+LINES = {f"{group}-{number:02}" for group, count in GROUPS.items() for number in range(1, count + 1)}
+
+_RENDERED = "rendered resources do not exist yet"
+_DECODING = "pixel data are not decoded yet"
+_CHARSETS = "UTF-8 is the only character set of answers"
+_METADATA_STORE = "instances are stored as Part 10 files only: DICOM JSON and XML are refused with 415"
+_RANGE = "optional: Range is ignored, the answer is 200 and whole"
+
+OPEN = {
+    "COM-24": _DECODING + "; what is compressed is sent as stored, or refused with 406",
+    "COM-28": _RENDERED,
+    "COM-30": _CHARSETS + ", so there is nothing to rank",
+    "COM-31": _CHARSETS + ", and any text can be written in it",
+    "COM-32": _CHARSETS,
+    "COM-36": "optional: no content coding is applied",
+    "COM-38": _RANGE,
+    "COM-39": _RANGE,
+    "COM-44": "optional: a status report is always JSON",
+    "COM-46": "optional: there are no ETags, a conditional GET is a GET",
+    "MUL-06": _RENDERED,
+    "MUL-08": _METADATA_STORE + "; no answer mixes metadata and bulk data",
+    "RET-10": "optional: answers are streamed, none is too large",
+    "RET-11": "optional, and 8.5 has 206 for Range alone: a partial answer is 200 with a Warning that counts",
+    "BLK-19": _DECODING + "; a codestream is sent as it was stored",
+    "STO-04": _METADATA_STORE,
+    "STO-05": _METADATA_STORE,
+    "STO-06": "optional; " + _METADATA_STORE,
+    "STO-09": _METADATA_STORE,
+    "STO-10": _METADATA_STORE,
+    "STO-11": _METADATA_STORE,
+    "STO-12": _METADATA_STORE,
+    "STO-13": _METADATA_STORE,
+    "STO-14": _METADATA_STORE,
+    "STO-15": _METADATA_STORE,
+    "STO-34": _METADATA_STORE,
+    "SEA-08": "optional: a search that is too broad is cut with a Warning, not refused",
+    "SEA-23": "does not apply: the three kinds of matching are supported (SEA-24, SEA-25, SEA-26)",
+    "SEA-44": "optional: pages are by limit and offset",
+}
+"""What no test shows, and why. A line leaves this list with the test that names it."""
+
+
+def named() -> dict[str, list[str]]:
+    """Every line that a test file names, and the files."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(TESTS.rglob("*.py")):
+        if path == Path(__file__):
+            continue
+        text = path.read_text(encoding="utf-8")
+        for group, number in set(re.findall(r"(?<![A-Za-z0-9])([A-Z]{3})[-_]([0-9]{2})(?![0-9])", text)):
+            if group in GROUPS:
+                found.setdefault(f"{group}-{number}", []).append(path.relative_to(TESTS).as_posix())
+    return found
+
+
+def test_every_line_is_named_or_open() -> None:
+    assert sorted(LINES - named().keys() - OPEN.keys()) == []
+
+
+def test_what_a_test_names_is_not_open() -> None:
+    assert {line: files for line, files in named().items() if line in OPEN} == {}
+
+
+def test_nothing_else_is_named_or_open() -> None:
+    assert {line: files for line, files in named().items() if line not in LINES} == {}
+    assert OPEN.keys() <= LINES
+    assert all(OPEN.values())
