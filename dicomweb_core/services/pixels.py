@@ -90,9 +90,8 @@ def frame_chunks(site: Site, stored: StoredInstance, layout: InstanceLayout, fra
         else:
             pixel = layout.bulk_value(frames.element)
             vr = pixel.vr if pixel is not None else "OW"
-            bits = int(layout.traits.get("bits_allocated", 0))
             yield from read_native_little_endian(
-                source, frames, index, site.limits.chunk_bytes, vr=vr, bits_allocated=bits
+                source, frames, index, site.limits.chunk_bytes, vr=vr, bits_allocated=bits_allocated(layout)
             )
 
 
@@ -196,12 +195,18 @@ def _value(site: Site, stored: StoredInstance, layout: InstanceLayout, value: Bu
     word = 1
     if transfer_syntax(stored.transfer_syntax_uid).big_endian:
         if value.path in PIXEL_DATA:
-            word = word_bytes(value.vr, int(layout.traits.get("bits_allocated", 0)))
+            word = word_bytes(value.vr, bits_allocated(layout))
         else:
             word = WORD_BYTES.get(value.vr, 1)
     chunk_bytes = site.limits.chunk_bytes // 8 * 8
     with open_source(site, stored, layout) as source:
         yield from swapped(read_chunks(source, Span(value.offset, value.length), chunk_bytes), word)
+
+
+def bits_allocated(layout: InstanceLayout) -> int:
+    """Bits Allocated (0028,0100), 0 if the data set does not say it as a number."""
+    bits = layout.traits.get("bits_allocated")
+    return bits if isinstance(bits, int) else 0
 
 
 WORD_BYTES: Final = {
