@@ -12,7 +12,7 @@ import orjson
 from dicomweb_core.errors import InvalidDataset, NotFound
 from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.store_report import StoreReport
-from dicomweb_core.services import pixels, retrieve
+from dicomweb_core.services import bulkdata, pixels, retrieve
 from dicomweb_core.services.parts import read_blob
 from dicomweb_core.services.search import find
 from dicomweb_core.services.site import EVERYTHING, Site
@@ -146,7 +146,7 @@ class Calls:
 
         Raises NotFound, Gone, InvalidUID, CorruptBlob.
         """
-        return pixels.bulkdata_value(self.site, InstanceRef.parse(study, series, instance), path)
+        return bulkdata.bulkdata_value(self.site, InstanceRef.parse(study, series, instance), path)
 
     # -- delete -----------------------------------------------------------------------------------------------
 

@@ -488,9 +488,6 @@ RLE_IMAGE = made(1, 1, 1, syntax="1.2.840.10008.1.2.5", frames=[b"abcd"])
 NATIVE_IMAGE = made(1, 1, 2, frames=[b"efgh"])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the first instance decides for a study, and what cannot be sent is left out without a word"
-)
 @pytest.mark.parametrize("order", [(RLE_IMAGE, NATIVE_IMAGE), (NATIVE_IMAGE, RLE_IMAGE)], ids=["RLE first", "RLE last"])
 @pytest.mark.parametrize("target", ["/pixeldata", "/bulkdata"])
 def test_pixel_data_that_cannot_be_sent_are_counted_in_a_warning(
@@ -503,7 +500,6 @@ def test_pixel_data_that_cannot_be_sent_are_counted_in_a_warning(
     assert answer.header("Warning") == f"299 {BASE}: 1 of 2 values cannot be sent in an acceptable form"
 
 
-@pytest.mark.xfail(strict=True, reason="the pixel data decide for all bulk data of an instance")
 @pytest.mark.parametrize("level", [1, 3], ids=["study", "instance"])
 def test_bulk_data_beside_compressed_pixel_data_are_sent_as_octets(client: Client, level: int) -> None:
     """Each value is negotiated for itself (8.7.8.1)."""
