@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 import orjson
 
 from dicomweb_core.codecs.byte_order import swapped, word_bytes
 from dicomweb_core.codecs.frame_index import read_chunks, read_frame, read_native_little_endian
-from dicomweb_core.errors import NotAcceptable, NotFound
+from dicomweb_core.errors import NotAcceptable, NotFound, TooLarge
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services.answers import multipart_answer, part_answer
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import open_source
+from dicomweb_core.services.sources import Inflation, open_source
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import BINARY_VRS, PIXEL_DATA
 from dicomweb_core.values.blobs import BulkValue, FrameIndex, InstanceLayout, Span
@@ -40,8 +41,23 @@ def retrieve_frames(site: Site, ref: InstanceRef, numbers: tuple[int, ...], acce
     if beyond:
         raise NotFound(f"The instance has {frames.count} frames; there is no frame {beyond[0]}.")
     offer = choose(accept, pixel_offers(stored, layout, single=len(numbers) == 1))
-    parts = [frame_part(site, stored, layout, frames, number, base_url) for number in numbers]
+    _check_order(site, layout, numbers)
+    inflation = Inflation()
+    parts = [frame_part(site, stored, layout, frames, number, base_url, inflation) for number in numbers]
     return _answer(parts, offer)
+
+
+def _check_order(site: Site, layout: InstanceLayout, numbers: tuple[int, ...]) -> None:
+    """Raises TooLarge: every step back in a deflated data set inflates it anew."""
+    if not layout.deflated:
+        return
+    passes = sum(number <= before for before, number in pairwise(numbers))
+    if passes * layout.dataset_length > site.limits.inflated_bytes:
+        raise TooLarge(
+            "The frames of this deflated instance have to be asked for in ascending order.",
+            limit="inflated_bytes",
+            ceiling=site.limits.inflated_bytes,
+        )
 
 
 def pixel_offers(stored: StoredInstance, layout: InstanceLayout, *, single: bool) -> tuple[Offer, ...]:
@@ -71,20 +87,36 @@ def pixel_offers(stored: StoredInstance, layout: InstanceLayout, *, single: bool
 
 
 def frame_part(
-    site: Site, stored: StoredInstance, layout: InstanceLayout, frames: FrameIndex, number: int, base_url: str
+    site: Site,
+    stored: StoredInstance,
+    layout: InstanceLayout,
+    frames: FrameIndex,
+    number: int,
+    base_url: str,
+    inflation: Inflation,
 ) -> Part:
     """One frame, 1-based. Native frames are little endian and begin at bit 0; codestreams are as stored."""
     location = f"{base_url}/{stored.ref.path}/frames/{number}"
     media_type, _root = _labels(stored, frames)
     return Part(
-        media_type, lambda: frame_chunks(site, stored, layout, frames, number - 1), frames.length(number - 1), location
+        media_type,
+        lambda: frame_chunks(site, stored, layout, frames, number - 1, inflation),
+        frames.length(number - 1),
+        location,
     )
 
 
-def frame_chunks(site: Site, stored: StoredInstance, layout: InstanceLayout, frames: FrameIndex, index: int) -> Chunks:
-    """The bytes of one frame, 0-based index. Raises NotFound, Gone, CorruptBlob."""
+def frame_chunks(
+    site: Site,
+    stored: StoredInstance,
+    layout: InstanceLayout,
+    frames: FrameIndex,
+    index: int,
+    inflation: Inflation | None = None,
+) -> Chunks:
+    """The bytes of one frame, 0-based index. Raises NotFound, Gone, CorruptBlob, StorageUnavailable."""
     syntax = transfer_syntax(stored.transfer_syntax_uid)
-    with open_source(site, stored, layout) as source:
+    with open_source(site, stored, layout, inflation) as source:
         if frames.encapsulated or not syntax.big_endian:
             yield from read_frame(source, frames, index, site.limits.chunk_bytes)
         else:
@@ -172,13 +204,20 @@ def _inline_value(site: Site, ref: InstanceRef, path: str) -> bytes:
     return b64decode(node.get("InlineBinary", ""))
 
 
-def value_part(site: Site, stored: StoredInstance, layout: InstanceLayout, value: BulkValue, base_url: str) -> Part:
+def value_part(
+    site: Site,
+    stored: StoredInstance,
+    layout: InstanceLayout,
+    value: BulkValue,
+    base_url: str,
+    inflation: Inflation | None = None,
+) -> Part:
     """One bulk value that is not encapsulated. An encapsulated document has its own media type (PS3.18 10.5.1.4)."""
     media_type = OCTETS
     if value.path == "00420011":
         media_type = document_type(layout)
     location = f"{base_url}/{stored.ref.path}/bulkdata/{value.path}"
-    return Part(media_type, lambda: _value(site, stored, layout, value), value.length, location)
+    return Part(media_type, lambda: _value(site, stored, layout, value, inflation), value.length, location)
 
 
 SAFE_DOCUMENT_TYPES: Final = frozenset({"application/pdf", "text/xml", "model/stl", "model/obj", "model/mtl"})
@@ -191,7 +230,13 @@ def document_type(layout: InstanceLayout) -> str:
     return stated if stated in SAFE_DOCUMENT_TYPES else OCTETS
 
 
-def _value(site: Site, stored: StoredInstance, layout: InstanceLayout, value: BulkValue) -> Chunks:
+def _value(
+    site: Site,
+    stored: StoredInstance,
+    layout: InstanceLayout,
+    value: BulkValue,
+    inflation: Inflation | None = None,
+) -> Chunks:
     word = 1
     if transfer_syntax(stored.transfer_syntax_uid).big_endian:
         if value.path in PIXEL_DATA:
@@ -199,7 +244,7 @@ def _value(site: Site, stored: StoredInstance, layout: InstanceLayout, value: Bu
         else:
             word = WORD_BYTES.get(value.vr, 1)
     chunk_bytes = site.limits.chunk_bytes // 8 * 8
-    with open_source(site, stored, layout) as source:
+    with open_source(site, stored, layout, inflation) as source:
         yield from swapped(read_chunks(source, Span(value.offset, value.length), chunk_bytes), word)
 
 
@@ -215,27 +260,31 @@ WORD_BYTES: Final = {
 """How many bytes change places together when the byte order of a value changes (PS3.5 7.3)."""
 
 
-def pixel_parts(site: Site, stored: StoredInstance, layout: InstanceLayout, base_url: str) -> Iterator[Part]:
+def pixel_parts(
+    site: Site, stored: StoredInstance, layout: InstanceLayout, base_url: str, inflation: Inflation | None = None
+) -> Iterator[Part]:
     """The top-level pixel data of an instance: a part for all native frames, or a part for each codestream."""
     frames = layout.frames
+    inflation = inflation or Inflation()
     if frames is not None and frames.encapsulated:
         for number in range(1, frames.count + 1):
-            yield frame_part(site, stored, layout, frames, number, base_url)
+            yield frame_part(site, stored, layout, frames, number, base_url, inflation)
         return
     for tag in PIXEL_DATA:
         value = layout.bulk_value(tag)
         if value is not None and not value.encapsulated:
-            part = value_part(site, stored, layout, value, base_url)
+            part = value_part(site, stored, layout, value, base_url, inflation)
             yield part._replace(media_type=f"{OCTETS}; transfer-syntax={EXPLICIT_VR_LITTLE_ENDIAN}")
 
 
 def bulk_parts(site: Site, stored: StoredInstance, layout: InstanceLayout, base_url: str) -> Iterator[Part]:
     """All bulk values of an instance, under the URLs its metadata give them."""
+    inflation = Inflation()
     for value in layout.bulk:
         if value.path in PIXEL_DATA:
-            yield from pixel_parts(site, stored, layout, base_url)
+            yield from pixel_parts(site, stored, layout, base_url, inflation)
         elif not value.encapsulated:
-            yield value_part(site, stored, layout, value, base_url)
+            yield value_part(site, stored, layout, value, base_url, inflation)
 
 
 def retrieve_pixel_data(site: Site, ref: Ref, accept: Accept, base_url: str, *, bulk: bool) -> Response:

@@ -16,7 +16,7 @@ from dicomweb_core.services import pixels
 from dicomweb_core.services.answers import multipart_answer, part_answer, text_answer
 from dicomweb_core.services.parts import Chunks, Part, read_blob
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import open_source
+from dicomweb_core.services.sources import open_source, open_stored
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import INSTANCE_URL
 from dicomweb_core.values.messages import HeaderList, Response
@@ -161,7 +161,7 @@ def instance_part(site: Site, row: StoredInstance, offer: Offer, base_url: str) 
     location = f"{base_url}/{row.ref.path}"
     media_type = f"{DICOM}; transfer-syntax={offer.transfer_syntax}"
     if offer.transfer_syntax == row.transfer_syntax_uid:
-        open_blob = lambda: site.instances.open(row.ref)  # noqa: E731
+        open_blob = lambda: open_stored(site, row)  # noqa: E731
         return Part(media_type, lambda: read_blob(open_blob, site.limits.chunk_bytes), row.size, location)
     return Part(media_type, lambda: _converted(site, row), None, location)
 
