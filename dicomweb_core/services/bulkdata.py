@@ -16,7 +16,7 @@ from dicomweb_core.services.answers import multipart_answer, part_answer
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.pixels import NATIVE, OCTETS, bits_allocated, frame_part, pixel_offers
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import open_source
+from dicomweb_core.services.sources import Inflation, open_source
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import BINARY_VRS, PIXEL_DATA
 from dicomweb_core.values.blobs import BulkValue, InstanceLayout, Span
@@ -35,12 +35,20 @@ class Value(NamedTuple):
 def values_of(site: Site, stored: StoredInstance, base_url: str, *, pixels_only: bool) -> Iterator[Value]:
     """The bulk values of an instance, or only its top-level pixel data."""
     layout = stored.layout
+    inflation = Inflation()
     for value in layout.bulk:
         if value.path in PIXEL_DATA or not pixels_only:
-            yield value_of(site, stored, layout, value, base_url)
+            yield value_of(site, stored, layout, value, base_url, inflation)
 
 
-def value_of(site: Site, stored: StoredInstance, layout: InstanceLayout, value: BulkValue, base_url: str) -> Value:
+def value_of(
+    site: Site,
+    stored: StoredInstance,
+    layout: InstanceLayout,
+    value: BulkValue,
+    base_url: str,
+    inflation: Inflation | None = None,
+) -> Value:
     """One bulk value. Compressed pixel data are a part for each codestream (PS3.18 8.7.3.3.2), all else is one."""
     frames = layout.frames
     if frames is not None and frames.encapsulated and value.path == frames.element:
@@ -55,7 +63,7 @@ def value_of(site: Site, stored: StoredInstance, layout: InstanceLayout, value: 
 
     def whole(offer: Offer) -> Iterator[Part]:
         media_type = NATIVE if value.path in PIXEL_DATA else offer.item
-        yield Part(media_type, lambda: value_chunks(site, stored, layout, value), value.length, location)
+        yield Part(media_type, lambda: value_chunks(site, stored, layout, value, inflation), value.length, location)
 
     return Value(value_offers(essence), whole)
 
@@ -199,7 +207,9 @@ def document_type(layout: InstanceLayout) -> str:
     return stated if stated in SAFE_DOCUMENT_TYPES else OCTETS
 
 
-def value_chunks(site: Site, stored: StoredInstance, layout: InstanceLayout, value: BulkValue) -> Chunks:
+def value_chunks(
+    site: Site, stored: StoredInstance, layout: InstanceLayout, value: BulkValue, inflation: Inflation | None = None
+) -> Chunks:
     """The bytes of a value, numbers little endian. Raises NotFound, Gone, Superseded, CorruptBlob."""
     word = 1
     if transfer_syntax(stored.transfer_syntax_uid).big_endian:
@@ -208,5 +218,5 @@ def value_chunks(site: Site, stored: StoredInstance, layout: InstanceLayout, val
         else:
             word = WORD_BYTES.get(value.vr, 1)
     chunk_bytes = site.limits.chunk_bytes // 8 * 8
-    with open_source(site, stored, layout) as source:
+    with open_source(site, stored, layout, inflation) as source:
         yield from swapped(read_chunks(source, Span(value.offset, value.length), chunk_bytes), word)

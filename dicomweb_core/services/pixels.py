@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from dicomweb_core.codecs.frame_index import read_frame, read_native_little_endian
-from dicomweb_core.errors import NotFound
+from dicomweb_core.errors import NotFound, TooLarge
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services.answers import multipart_answer, part_answer
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import open_source
+from dicomweb_core.services.sources import Inflation, open_source
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.blobs import FrameIndex, InstanceLayout
 from dicomweb_core.values.messages import Response
@@ -36,10 +37,25 @@ def retrieve_frames(site: Site, ref: InstanceRef, numbers: tuple[int, ...], acce
     if beyond:
         raise NotFound(f"The instance has {frames.count} frames; there is no frame {beyond[0]}.")
     offer = choose(accept, pixel_offers(stored, layout, single=len(numbers) == 1))
-    parts = [frame_part(site, stored, layout, frames, number, base_url) for number in numbers]
+    _check_order(site, layout, numbers)
+    inflation = Inflation()
+    parts = [frame_part(site, stored, layout, frames, number, base_url, inflation) for number in numbers]
     if not offer.multipart:
         return part_answer(parts[0])
     return multipart_answer(parts, parts[0].essence)
+
+
+def _check_order(site: Site, layout: InstanceLayout, numbers: tuple[int, ...]) -> None:
+    """Raises TooLarge: every step back in a deflated data set inflates it anew."""
+    if not layout.deflated:
+        return
+    passes = sum(number <= before for before, number in pairwise(numbers))
+    if passes * layout.dataset_length > site.limits.inflated_bytes:
+        raise TooLarge(
+            "The frames of this deflated instance have to be asked for in ascending order.",
+            limit="inflated_bytes",
+            ceiling=site.limits.inflated_bytes,
+        )
 
 
 def pixel_offers(stored: StoredInstance, layout: InstanceLayout, *, single: bool) -> tuple[Offer, ...]:
@@ -69,20 +85,34 @@ def pixel_offers(stored: StoredInstance, layout: InstanceLayout, *, single: bool
 
 
 def frame_part(
-    site: Site, stored: StoredInstance, layout: InstanceLayout, frames: FrameIndex, number: int, base_url: str
+    site: Site,
+    stored: StoredInstance,
+    layout: InstanceLayout,
+    frames: FrameIndex,
+    number: int,
+    base_url: str,
+    inflation: Inflation | None = None,
 ) -> Part:
     """One frame, 1-based. Native frames are little endian and begin at bit 0; codestreams are as stored."""
-    location = f"{base_url}/{stored.ref.path}/frames/{number}"
-    media_type = _media_type(stored, frames)
     return Part(
-        media_type, lambda: frame_chunks(site, stored, layout, frames, number - 1), frames.length(number - 1), location
+        _media_type(stored, frames),
+        lambda: frame_chunks(site, stored, layout, frames, number - 1, inflation),
+        frames.length(number - 1),
+        f"{base_url}/{stored.ref.path}/frames/{number}",
     )
 
 
-def frame_chunks(site: Site, stored: StoredInstance, layout: InstanceLayout, frames: FrameIndex, index: int) -> Chunks:
-    """The bytes of one frame, 0-based index. Raises NotFound, Gone, CorruptBlob."""
+def frame_chunks(
+    site: Site,
+    stored: StoredInstance,
+    layout: InstanceLayout,
+    frames: FrameIndex,
+    index: int,
+    inflation: Inflation | None = None,
+) -> Chunks:
+    """The bytes of one frame, 0-based index. Raises NotFound, Gone, Superseded, CorruptBlob."""
     syntax = transfer_syntax(stored.transfer_syntax_uid)
-    with open_source(site, stored, layout) as source:
+    with open_source(site, stored, layout, inflation) as source:
         if frames.encapsulated or not syntax.big_endian:
             yield from read_frame(source, frames, index, site.limits.chunk_bytes)
         else:
