@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -19,11 +20,15 @@ from dicomweb_core.services.sources import open_source
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import BINARY_VRS, PIXEL_DATA
 from dicomweb_core.values.blobs import BulkValue, FrameIndex, InstanceLayout, Span
-from dicomweb_core.values.messages import Response
+from dicomweb_core.values.messages import HeaderList, Response
 from dicomweb_core.values.resources import InstanceRef, Ref
 from dicomweb_core.values.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax, transfer_syntax
 
 OCTETS: Final = "application/octet-stream"
+ENCAPSULATED_DOCUMENT: Final = "00420011"
+
+COUNTED_VALUES: Final = 10_000
+"""How many values are looked at before the answer begins; a later one that cannot be sent cuts the connection."""
 
 
 def retrieve_frames(site: Site, ref: InstanceRef, numbers: tuple[int, ...], accept: Accept, base_url: str) -> Response:
@@ -124,7 +129,7 @@ def retrieve_bulkdata_value(site: Site, ref: InstanceRef, path: str, accept: Acc
         part = Part.of(content, OCTETS, f"{base_url}/{ref.path}/bulkdata/{path}")
         return _answer([part], choose(accept, _value_offers(OCTETS)))
     if value.encapsulated and layout.frames is not None and path == layout.frames.element:
-        parts = list(pixel_parts(site, stored, layout, base_url))
+        parts = list(parts_of(site, stored, layout, value, base_url))
         return _answer(parts, choose(accept, pixel_offers(stored, layout, single=len(parts) == 1)))
     part = value_part(site, stored, layout, value, base_url)
     essence = part.media_type.split(";")[0]
@@ -176,7 +181,7 @@ def _inline_value(site: Site, ref: InstanceRef, path: str) -> bytes:
 def value_part(site: Site, stored: StoredInstance, layout: InstanceLayout, value: BulkValue, base_url: str) -> Part:
     """One bulk value that is not encapsulated. An encapsulated document has its own media type (PS3.18 10.5.1.4)."""
     media_type = OCTETS
-    if value.path == "00420011":
+    if value.path == ENCAPSULATED_DOCUMENT:
         media_type = document_type(layout)
     location = f"{base_url}/{stored.ref.path}/bulkdata/{value.path}"
     return Part(media_type, lambda: _value(site, stored, layout, value), value.length, location)
@@ -210,58 +215,130 @@ WORD_BYTES: Final = {
 """How many bytes change places together when the byte order of a value changes (PS3.5 7.3)."""
 
 
-def pixel_parts(site: Site, stored: StoredInstance, layout: InstanceLayout, base_url: str) -> Iterator[Part]:
-    """The top-level pixel data of an instance: a part for all native frames, or a part for each codestream."""
+def parts_of(
+    site: Site, stored: StoredInstance, layout: InstanceLayout, value: BulkValue, base_url: str
+) -> Iterator[Part]:
+    """The items of a bulk value: one, under the URL its metadata give it, or one for each codestream."""
     frames = layout.frames
-    if frames is not None and frames.encapsulated:
+    if frames is not None and frames.encapsulated and value.path == frames.element:
         for number in range(1, frames.count + 1):
             yield frame_part(site, stored, layout, frames, number, base_url)
-        return
-    for tag in PIXEL_DATA:
-        value = layout.bulk_value(tag)
-        if value is not None and not value.encapsulated:
-            part = value_part(site, stored, layout, value, base_url)
-            yield part._replace(media_type=f"{OCTETS}; transfer-syntax={EXPLICIT_VR_LITTLE_ENDIAN}")
-
-
-def bulk_parts(site: Site, stored: StoredInstance, layout: InstanceLayout, base_url: str) -> Iterator[Part]:
-    """All bulk values of an instance, under the URLs its metadata give them."""
-    for value in layout.bulk:
+    elif not value.encapsulated:
+        part = value_part(site, stored, layout, value, base_url)
         if value.path in PIXEL_DATA:
-            yield from pixel_parts(site, stored, layout, base_url)
-        elif not value.encapsulated:
-            yield value_part(site, stored, layout, value, base_url)
+            part = part._replace(media_type=f"{OCTETS}; transfer-syntax={EXPLICIT_VR_LITTLE_ENDIAN}")
+        yield part
+
+
+class _Wanted(NamedTuple):
+    """A bulk value and whose it is."""
+
+    stored: StoredInstance
+    layout: InstanceLayout
+    value: BulkValue
+
+    @property
+    def items(self) -> int:
+        """How many parts it makes; none if its frames cannot be told apart."""
+        frames = self.layout.frames
+        if frames is not None and frames.encapsulated and self.value.path == frames.element:
+            return frames.count
+        return 0 if self.value.encapsulated else 1
+
+
+def _bulk_values(site: Site, ref: Ref, *, bulk: bool) -> Iterator[_Wanted]:
+    """All below `ref`, or only the pixel data."""
+    for stored in site.instances.instances(ref):
+        layout = stored.layout
+        for value in layout.bulk:
+            if bulk or value.path in PIXEL_DATA:
+                yield _Wanted(stored, layout, value)
+
+
+class _ChosenForms:
+    """Chooses the form of each bulk value; many values can be had in the same forms."""
+
+    def __init__(self, accept: Accept, *, single: bool) -> None:
+        self._accept = accept
+        self._single = single
+        self._by_offers: dict[tuple[Offer, ...], Offer | NotAcceptable] = {}
+
+    def form_of(self, wanted: _Wanted) -> Offer:
+        """Raises NotAcceptable."""
+        if not wanted.items:
+            raise NotAcceptable("The frames of the pixel data cannot be told apart.")
+        if wanted.value.path in PIXEL_DATA:
+            offers = pixel_offers(wanted.stored, wanted.layout, single=self._single)
+        else:
+            document = wanted.value.path == ENCAPSULATED_DOCUMENT
+            offers = _value_offers(document_type(wanted.layout) if document else OCTETS)
+            offers = tuple(offer for offer in offers if offer.multipart or self._single)
+        found = self._by_offers.get(offers)
+        if found is None:
+            try:
+                found = choose(self._accept, offers)
+            except NotAcceptable as error:
+                found = error
+            self._by_offers[offers] = found
+        if isinstance(found, NotAcceptable):
+            raise found
+        return found
+
+    def count(self, values: Iterable[_Wanted]) -> tuple[int, int]:
+        """How many values there are, and how many of them cannot be sent. Raises NotAcceptable if that is all."""
+        total = missing = 0
+        refusal: NotAcceptable | None = None
+        for wanted in values:
+            total += 1
+            try:
+                self.form_of(wanted)
+            except NotAcceptable as error:
+                missing += 1
+                refusal = error
+        if refusal is not None and missing == total:
+            raise refusal
+        return total, missing
 
 
 def retrieve_pixel_data(site: Site, ref: Ref, accept: Accept, base_url: str, *, bulk: bool) -> Response:
     """The pixel data, or with `bulk` all bulk data, of all instances below `ref` as multipart (PS3.18 10.4.3.3.6).
 
-    Raises NotFound, Gone, NotAcceptable.
+    Each value is negotiated for itself (8.7.8.1). One that cannot be sent in any acceptable form is left out and
+    counted in a Warning; if that is all of them, raises NotAcceptable. Raises NotFound, Gone.
     """
-    make = bulk_parts if bulk else pixel_parts
-    rows = site.instances.instances(ref)
-    first = next(rows, None)
+    one = isinstance(ref, InstanceRef)
+    forms = _ChosenForms(accept, single=one and sum(v.items for v in _bulk_values(site, ref, bulk=bulk)) == 1)
+    total, missing = forms.count(islice(_bulk_values(site, ref, bulk=bulk), COUNTED_VALUES))
+    found = _sendable(site, _bulk_values(site, ref, bulk=bulk), forms, missing, base_url)
+    first = next(found, None)
     if first is None:
-        raise NotFound("There are no instances.")
-    if isinstance(ref, InstanceRef):
-        layout = first.layout
-        parts = list(make(site, first, layout, base_url))
-        single = len(parts) == 1
-        return _answer(parts, choose(accept, _pixel_or_value_offers(first, layout, single=single)))
-    choose(accept, _pixel_or_value_offers(first, first.layout, single=False))
-
-    def all_parts() -> Iterator[Part]:
-        yield from make(site, first, first.layout, base_url)
-        for row in rows:
-            layout = row.layout
-            try:
-                choose(accept, _pixel_or_value_offers(row, layout, single=False))
-            except NotAcceptable:
-                continue
-            yield from make(site, row, layout, base_url)
-
-    return multipart_answer(all_parts(), _labels(first, first.layout.frames)[1])
+        choose(accept, tuple(offer for offer in _value_offers(OCTETS) if offer.multipart))
+        return multipart_answer((), OCTETS)
+    part, offer = first
+    if not offer.multipart:
+        return part_answer(part)
+    warning: HeaderList = ()
+    if missing:
+        text = f"299 {base_url}: {missing} of {total} values cannot be sent in an acceptable form"
+        warning = (("Warning", text),)
+    parts = chain((part,), (other for other, _ in found))
+    return multipart_answer(list(parts) if one else parts, part.media_type.split(";")[0], headers=warning)
 
 
-def _pixel_or_value_offers(stored: StoredInstance, layout: InstanceLayout, *, single: bool) -> tuple[Offer, ...]:
-    return pixel_offers(stored, layout, single=single)
+def _sendable(
+    site: Site, values: Iterable[_Wanted], forms: _ChosenForms, announced: int, base_url: str
+) -> Iterator[tuple[Part, Offer]]:
+    """The items of all values that can be sent. Raises NotAcceptable when more than `announced` cannot."""
+    missing = 0
+    for wanted in values:
+        try:
+            offer = forms.form_of(wanted)
+        except NotAcceptable:
+            missing += 1
+            if missing > announced:
+                raise
+            continue
+        for part in parts_of(site, wanted.stored, wanted.layout, wanted.value, base_url):
+            # Pixel data keep their own type where octets are asked for: it tells how to read them.
+            octets = offer.item == OCTETS and wanted.value.path == ENCAPSULATED_DOCUMENT
+            yield (part._replace(media_type=OCTETS) if octets else part), offer
