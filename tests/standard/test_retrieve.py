@@ -15,7 +15,6 @@ from pydicom.encaps import generate_frames
 
 from dicomweb_core import InstanceStore, Limits, OriginServer
 from dicomweb_memory import MemoryInstanceStore
-from tests import part10_bytes
 from tests.clients import ANY_DICOM, BASE, JSON, OCTETS, Client, file_bytes
 from tests.made import EXPLICIT, made, path, uid
 from tests.witnesses.real_files import name_of, real_files
@@ -513,27 +512,3 @@ def test_bulk_data_beside_compressed_pixel_data_are_sent_as_octets(client: Clien
     assert [content for _, content in answer.parts] == [b"%PDF" * 1_000, b"abcd"]
     root = answer.parts[0][0]["content-type"].split(";")[0]
     assert (answer.header("Content-Type") or "").startswith(f'multipart/related; type="{root}"')  # MUL-07
-
-
-@pytest.mark.parametrize("target", ["/pixeldata", "/bulkdata"])
-@pytest.mark.parametrize("level", [1, 2, 3], ids=["study", "series", "instance"])
-def test_without_bulk_data_there_are_no_parts_MUL_10(client: Client, level: int, target: str) -> None:
-    client.store(made())
-    for accept in ("*/*", OCTETS):
-        answer = client.get(path(*(1, 1, 1)[:level]) + target, accept)
-        assert (answer.status, answer.parts) == (200, [])
-    assert client.get(path(*(1, 1, 1)[:level]) + target, "image/png").status == 406
-
-
-def test_frames_that_cannot_be_told_apart_are_counted_in_a_warning(client: Client) -> None:
-    three = part10_bytes.part10(
-        part10_bytes.element(0x00280008, "IS", b"2 "),
-        part10_bytes.fragments(b"", b"ab", b"cd", b"ef"),
-        syntax="1.2.840.10008.1.2.5",
-    )
-    client.store(three, made(4, SOPInstanceUID="1.2.9", StudyInstanceUID="1.2.3", frames=[b"abcd"]))
-    answer = client.get("/studies/1.2.3/pixeldata", "*/*")
-    assert [content for _, content in answer.parts] == [b"abcd"]
-    assert answer.header("Warning") == f"299 {BASE}: 1 of 2 values cannot be sent in an acceptable form"
-    answer = client.get(f"{url_of(three)}/pixeldata", "*/*")
-    assert answer.status == 406
