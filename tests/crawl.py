@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from typing import Any
 
-
 from tests.clients import ANY_DICOM, JSON, OCTETS, Answer, Client
 
 XML = 'multipart/related; type="application/dicom+xml"'

@@ -32,7 +32,6 @@ from dicomweb_core.values.messages import Buffer
 from dicomweb_core.values.queries import Level, Query
 from dicomweb_core.values.resources import InstanceRef, Ref, SeriesRef, StudyRef
 
-
 _BLOCK_BYTES: Final = 1 << 16
 
 

@@ -1,5 +1,5 @@
-"""Random requests into the whole server (A04, A08-A14, A32-A38, A60, A61): no failure, strict JSON, and the next request
-is answered."""
+"""Random requests into the whole server (A04, A08-A14, A32-A38, A60, A61): no failure, strict JSON, and the next
+request is answered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dicomweb_memory import MemoryInstanceStore
 from tests.attacks.test_part10 import INTERESTING, SEEDS
 from tests.attacks.test_server_poison import BIG_ENDIAN_IMAGE
 from tests.clients import Client, multipart
-from tests.crawl import crawl, no_failure
+from tests.crawl import crawl
 
 KNOWN = sample(1, 1, 1)
 STUDY, SERIES, INSTANCE = KNOWN.ref
@@ -47,7 +47,8 @@ def ask(client: Client, method: str, path: str, query: str = "", body: bytes = b
 
 pieces = st.sampled_from(
     [
-        b"\r\n", b"--x", b"--x--", b"\r\n--x\r\n", b"\r\n--x--", b"Content-Type: application/dicom\r\n\r\n", b"\r\n\r\n",
+        b"\r\n", b"--x", b"--x--", b"\r\n--x\r\n", b"\r\n--x--", b"Content-Type: application/dicom\r\n\r\n",
+        b"\r\n\r\n",
         b"Content-Type: text/html\r\n\r\n", b"Content-Length: 5\r\n", b"A: b\r\n", b" folded\r\n", b"\0", b"--", b"x",
         b"Content-Transfer-Encoding: base64\r\n", b"Content-Type: application/dicom; transfer-syntax=\xff\r\n\r\n",
         KNOWN.part10, KNOWN.part10[:300], KNOWN.part10[128:],
@@ -81,20 +82,24 @@ def test_mutated_instances_A08(seed: bytes, changes: list[tuple[float, bytes]]) 
 
 words = st.sampled_from(
     [
-        "studies", "series", "instances", "metadata", "frames", "bulkdata", "pixeldata", STUDY, SERIES, INSTANCE, "1", "0",
+        "studies", "series", "instances", "metadata", "frames", "bulkdata", "pixeldata", STUDY, SERIES, INSTANCE,
+        "1", "0",
         "7FE00010", "..", ".", "", "%2e", "1,2", "rendered", "00400275/0/00400009", "\0", "\ud800", "é", ";", "a b",
     ]
 )  # fmt: skip
 names = st.sampled_from(
     [
-        "PatientName", "PatientID", "StudyDate", "StudyTime", "limit", "offset", "includefield", "fuzzymatching", "accept",
-        "00100020", "00090010", "00091001", "00400275.00400009", "StudyInstanceUID", "TimezoneOffsetFromUTC", "x", "charset",
+        "PatientName", "PatientID", "StudyDate", "StudyTime", "limit", "offset", "includefield", "fuzzymatching",
+        "accept",
+        "00100020", "00090010", "00091001", "00400275.00400009", "StudyInstanceUID", "TimezoneOffsetFromUTC", "x",
+        "charset",
         "emptyvaluematching", "multiplevaluematching", "ModalitiesInStudy", "", "PatientName.x", "Rows", "7FE00010",
     ]
 )  # fmt: skip
 values = st.sampled_from(
     [
-        "*", "?", "all", "true", "1", "-1", "0", "20200101", "20200101-", "-", '""', "%00", "%FF", "%", "+", "1.2", "\\",
+        "*", "?", "all", "true", "1", "-1", "0", "20200101", "20200101-", "-", '""', "%00", "%FF", "%", "+", "1.2",
+        "\\",
         ",", "1e9", "P1", "Sample*", "%2B0100", "00100020", "PatientComments", "CT,MR", "\ud800", "é", "=", "^", "a=b",
         "application/dicom", "*/*", "application/dicom%2Bjson", "multipart/related;type=x",
     ]
@@ -105,7 +110,8 @@ queries = st.lists(
 accepts = st.lists(
     st.sampled_from(
         [
-            "application/dicom", "application/dicom+json", "application/dicom+xml", "multipart/related", ";type=", ";q=", '"',
+            "application/dicom", "application/dicom+json", "application/dicom+xml", "multipart/related", ";type=",
+            ";q=", '"',
             ",", ";", "*/*", "transfer-syntax=*", ";transfer-syntax=", "1.2.840.10008.1.2.1", "image/jpeg", "0.5", "\0",
             "application/octet-stream", "\r\n", "*", "é", "\ud800", " ",
         ]
@@ -122,7 +128,11 @@ def test_paths_A38(path: str, method: str) -> None:
     still_answers(CLIENT)
 
 
-@given(st.sampled_from(["/studies", "/series", "/instances", f"/studies/{STUDY}/series", f"/studies/{STUDY}"]), queries, accepts)
+@given(
+    st.sampled_from(["/studies", "/series", "/instances", f"/studies/{STUDY}/series", f"/studies/{STUDY}"]),
+    queries,
+    accepts,
+)
 def test_queries_and_accepts_A34_A60_A61(path: str, query: str, accept: str) -> None:
     ask(CLIENT, "GET", path, query)
     ask(CLIENT, "GET", path, query, Accept=accept)
@@ -130,7 +140,9 @@ def test_queries_and_accepts_A34_A60_A61(path: str, query: str, accept: str) -> 
 
 
 @given(
-    st.sampled_from(["", "/metadata", "/frames/1", "/bulkdata", "/bulkdata/7FE00010", "/pixeldata", "/bulkdata/00080018"]),
+    st.sampled_from(
+        ["", "/metadata", "/frames/1", "/bulkdata", "/bulkdata/7FE00010", "/pixeldata", "/bulkdata/00080018"]
+    ),
     accepts,
     queries,
 )

@@ -90,7 +90,8 @@ def test_lengths_that_are_none_A30(served: Served, headers: list[str]) -> None:
 @pytest.mark.parametrize(
     "chunks",
     [
-        b"zz\r\nabc\r\n0\r\n\r\n", b"-1\r\n", b"FFFFFFFFFFFFFFFF\r\nabc", b"5\r\nabc\r\n0\r\n\r\n", b"0\r\n\r\n", b"\r\n\r\n",
+        b"zz\r\nabc\r\n0\r\n\r\n", b"-1\r\n", b"FFFFFFFFFFFFFFFF\r\nabc", b"5\r\nabc\r\n0\r\n\r\n", b"0\r\n\r\n",
+        b"\r\n\r\n",
         b"3;" + b"x" * 100_000 + b"\r\nabc\r\n0\r\n\r\n", b"3\r\nabcde\r\n0\r\n\r\n", b"0\r\nX: y\r\n" * 100,
         b"%x\r\n%s" % (len(PAYLOAD), PAYLOAD[:500]),
     ],
@@ -130,7 +131,9 @@ def test_a_slow_client_does_not_keep_others_waiting_A30(served: Served) -> None:
 def test_a_client_that_does_not_read_A30(served: Served) -> None:
     with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
         path = f"/{SAMPLE.ref.path}/frames/" + ",".join(["1"] * 3000)
-        connection.sendall(head(served, "Accept: multipart/related; type=application/octet-stream", method="GET", path=path))
+        connection.sendall(
+            head(served, "Accept: multipart/related; type=application/octet-stream", method="GET", path=path)
+        )
         assert connection.recv(10)
         assert served.request("GET", "/studies")[0] == 200
 
@@ -201,7 +204,9 @@ def test_paths_A35_A38(served: Served, path: str) -> None:
     assert answer.partition(b"\r\n\r\n")[0].count(b"\r\n") < 100
 
 
-@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PATCH", "PUT", "PROPFIND", "GET\x00", "DELETE\t", "X" * 5000, "get"])
+@pytest.mark.parametrize(
+    "method", ["TRACE", "CONNECT", "PATCH", "PUT", "PROPFIND", "GET\x00", "DELETE\t", "X" * 5000, "get"]
+)
 def test_methods_A37(served: Served, method: str) -> None:
     answer = raw(served, head(served, "Content-Length: 0", method=method))
     assert status_of(answer) in (0, 400, 405, 414, 501)
@@ -232,7 +237,9 @@ def test_a_flipped_bit_cuts_the_connection_A72(tmp_path: Path) -> None:
         for target in (f"/{damaged.ref.path}", f"/{damaged.ref.of_study.path}"):
             connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
             accept = "application/dicom, multipart/related; type=application/dicom"
-            connection.request("GET", running.mount + target, headers={"Accept": accept.split(", ")[target.count("/") < 4]})
+            connection.request(
+                "GET", running.mount + target, headers={"Accept": accept.split(", ")[target.count("/") < 4]}
+            )
             response = connection.getresponse()
             assert response.status == 200
             with pytest.raises((http.client.IncompleteRead, ConnectionError)):

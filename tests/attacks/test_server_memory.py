@@ -66,7 +66,9 @@ def uploads(kind: str) -> bytes:
         case "too many items":
             return part10(element(0x00400275, "SQ", item() * 1_100_000))
         case "repeated":
-            return file_meta() + b"".join(each for _, each in sorted(uids().items())) + element(0x00100010, "PN") * 10**6
+            return (
+                file_meta() + b"".join(each for _, each in sorted(uids().items())) + element(0x00100010, "PN") * 10**6
+            )
         case "elements":
             private = (element(0x00211000 + number, "LO", b"ab") for number in range(40_000))
             return file_meta() + b"".join((*(each for _, each in sorted(uids().items())), *private))
@@ -103,7 +105,9 @@ def test_small_uploads_stay_small_A06_A11(tmp_path: Path, kind: str, status: int
         assert seconds < 5 * max(1, (sent + size) / (10 << 20)), (name, seconds)
         assert memory < mebibytes << 20, (name, memory >> 20)
     if status == 200:
-        assert found["json"][0] == found["xml"][0] == found["little"][0] == found["stored"][0] == found["search"][0] == 200
+        assert (
+            found["json"][0] == found["xml"][0] == found["little"][0] == found["stored"][0] == found["search"][0] == 200
+        )
         if kind == "bomb":
             assert found["little"][1] > 64 << 20
 

@@ -14,7 +14,18 @@ from dicomweb_core.testing.samples import sample
 from tests.attacks.test_part10 import LENGTHS, PREAMBLES, nested
 from tests.clients import Client
 from tests.crawl import crawl, fine
-from tests.part10_bytes import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, deflated, element, file_meta, fragments, implicit, item
+from tests.part10_bytes import (
+    BIG_ENDIAN,
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    deflated,
+    element,
+    file_meta,
+    fragments,
+    implicit,
+    item,
+)
 from tests.part10_bytes import part10 as part10_of_one_uid
 
 HEALTHY = [sample(7, 1, number).part10 for number in (1, 2)]
@@ -29,9 +40,26 @@ NUMERIC = {"DS": 0x00181041, "IS": 0x00200013, "AS": 0x00101010, "DA": 0x0008002
 TEXTS = [
     *(b"\x00", b"a\x00b", b"\r\nSet-Cookie: x=y", b"\n\n", b"\x1b[31m", b"\x0c", "\u202e\u2066".encode(), b"]]>"),
     *(b"</script><script>", b"{{7*7}}", b"%s%n", b"&xxe;", b"<!--", b"\xed\xa0\x80", b"\xed\xbf\xbf\xed\xa0\x80"),
-    *(b"\xef\xbf\xbe", b"\xef\xbf\xbf", b"\xf4\x90\x80\x80", b"\xc0\xaf", b"\xef\xbb\xbfA", b"\x01/bulkdata/x", b"\x7f"),
+    *(
+        b"\xef\xbf\xbe",
+        b"\xef\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+        b"\xc0\xaf",
+        b"\xef\xbb\xbfA",
+        b"\x01/bulkdata/x",
+        b"\x7f",
+    ),
     *(b"\xc2\x85", "\u2028".encode(), b'"\\"', b"\\\\", b"a\\b\\\\c", b"^^^^^^^^", b"====", b"=^=^=^", b"\x1b$B"),
-    *(b"\x1b$B0", b"\x1b(", b"'", b"%00", b"..\\..\\", b'"BulkDataURI":"\\u0001', b"\x83\\\x83^\x83=", b"\x81\x5c\x81\x5e"),
+    *(
+        b"\x1b$B0",
+        b"\x1b(",
+        b"'",
+        b"%00",
+        b"..\\..\\",
+        b'"BulkDataURI":"\\u0001',
+        b"\x83\\\x83^\x83=",
+        b"\x81\x5c\x81\x5e",
+    ),
 ]
 CHARACTER_SETS = [
     *(b"ISO_IR 192", b"ISO_IR 100", b"", b"ISO 2022 IR 6\\ISO 2022 IR 87", b"\\ISO 2022 IR 149", b"GB18030", b"GBK"),
@@ -161,7 +189,8 @@ def test_depths_A05(client: Client) -> None:
 
 def test_broken_structures_A07(memory_client: Client) -> None:
     check_beside_healthy(
-        memory_client, [part10(number, *param.values) for number, param in enumerate(LENGTHS, 100)]  # type: ignore[arg-type]
+        memory_client,
+        [part10(number, *param.values) for number, param in enumerate(LENGTHS, 100)],  # type: ignore[arg-type]
     )
 
 
@@ -237,5 +266,7 @@ def test_bits_allocated_that_are_no_number_A10(memory_client: Client, vr: str) -
     assert memory_client.store(poison).status == 200
     url = "/studies/1.2.100/series/1.2.100.2/instances/1.2.100.3"
     for suffix in ("/pixeldata", "/bulkdata", "/bulkdata/7FE00010"):
-        ((_, content),) = fine(memory_client.get(url + suffix, 'multipart/related; type="application/octet-stream"')).parts
+        ((_, content),) = fine(
+            memory_client.get(url + suffix, 'multipart/related; type="application/octet-stream"')
+        ).parts
         assert content == b"\2\1"

@@ -57,7 +57,9 @@ def test_many_threads_store_one_instance_A16(store: InstanceStore, policy: OnDup
 @pytest.mark.parametrize("where", ["study", "series"])
 def test_one_uid_in_two_places_A16(client: Client, where: str) -> None:
     first = part10(100)
-    second = first.replace(b"1.2.100\0", b"1.2.200\0") if where == "study" else first.replace(b"1.2.100.2", b"1.2.100.9")
+    second = (
+        first.replace(b"1.2.100\0", b"1.2.200\0") if where == "study" else first.replace(b"1.2.100.2", b"1.2.100.9")
+    )
     answer = client.store(first, second)
     assert answer.status == 202
     assert reasons(answer.json) == [0x0111]
@@ -85,13 +87,16 @@ def test_attributes_that_disagree_have_one_answer_over_each_backend_A17(tmp_path
         [element(0x00080005, "CS", b"ISO_IR 192"), element(0x00100010, "PN", "Jörg^B ".encode())],
         [element(0x00080020, "DA", b"20200101"), element(0x00100020, "LO", b"1 ")],
         [element(0x00080020, "DA", b"garbage "), element(0x00100020, "LO", b"2 "), element(0x00100010, "UN", b"xxxx")],
-        [element(0x00080020, "DA", b"20210101"), element(0x00080060, "CS", b"MR"), element(0x00080201, "SH", b"+0100 ")],
+        [element(0x00080020, "DA", b"20210101"), element(0x00080060, "CS", b"MR"), element(0x00080201, "SH",
+        b"+0100 ")],
     ]  # fmt: skip
     files = [
-        part10(100, element(0x00080018, "UI", f"1.2.100.3{n}".encode()), *elements) for n, elements in enumerate(variants)
+        part10(100, element(0x00080018, "UI", f"1.2.100.3{n}".encode()), *elements)
+        for n, elements in enumerate(variants)
     ]
     clients = [
-        Client(OriginServer(instances=store)) for store in (MemoryInstanceStore(), LMDBInstanceStore(tmp_path / "store"))
+        Client(OriginServer(instances=store))
+        for store in (MemoryInstanceStore(), LMDBInstanceStore(tmp_path / "store"))
     ]
     for client in clients:
         for file in files:
