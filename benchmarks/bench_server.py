@@ -124,8 +124,9 @@ def from_memory(port: int, size: int) -> threading.Thread:
 def main(folder: str) -> None:
     with Served("--store", os.path.join(folder, "store"), "--workers", "1") as served:
         connection = Connection(served.port, served.mount)
-        line("store CT 0.5 MB, 1 a request", f"{store_rate(connection, [ct(1, n) for n in range(100)], 1):8.0f} instances/s")
-        line("store CT 0.5 MB, 10 a request", f"{store_rate(connection, [ct(2, n) for n in range(200)], 10):8.0f} instances/s")
+        for together, series in ((1, 1), (10, 2)):
+            rate = store_rate(connection, [ct(series, n) for n in range(100 * series)], together)
+            line(f"store CT 0.5 MB, {together} a request", f"{rate:8.0f} instances/s")
         small = [sample(2, 1, n) for n in range(2_000)]
         line("store 2 kB, 100 a request", f"{store_rate(connection, small, 100):8.0f} instances/s")
         instances = list(real_header_series(1_000))

@@ -107,6 +107,10 @@ class StorageUnavailable(DICOMwebError):
     """The storage cannot be reached or cannot be written now; trying again later may help."""
 
 
+class Superseded(StorageUnavailable):
+    """The instance was replaced while it was being retrieved. Asking again gets the new one."""
+
+
 class OutOfSpace(StorageUnavailable):
     """The storage is full (disk, quota or map)."""
 

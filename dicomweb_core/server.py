@@ -26,7 +26,7 @@ from dicomweb_core.rules.cross_origin import cross_origin_headers, is_preflight
 from dicomweb_core.rules.negotiation import Accept
 from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.targets import Target, Transaction, allowed_methods, find_resource, parse_target
-from dicomweb_core.services import capabilities, pixels, retrieve, search, store_request
+from dicomweb_core.services import bulkdata, capabilities, pixels, retrieve, search, store_request
 from dicomweb_core.services.calls import Calls
 from dicomweb_core.services.site import Access, Authorize, Scope, Site, allow_all
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
@@ -167,17 +167,17 @@ def _retrieve_frames(site: Site, request: Request, target: Target, accept: Accep
 def _retrieve_bulkdata_value(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
     ref = _required(site, target, scope)
     assert isinstance(ref, InstanceRef)
-    return pixels.retrieve_bulkdata_value(site, ref, target.bulk_path, accept, request.base_url)
+    return bulkdata.retrieve_value(site, ref, target.bulk_path, accept, request.base_url)
 
 
 def _retrieve_bulkdata(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
     ref = _required(site, target, scope)
-    return pixels.retrieve_pixel_data(site, ref, accept, request.base_url, bulk=True)
+    return bulkdata.retrieve_values(site, ref, accept, request.base_url, pixels_only=False)
 
 
 def _retrieve_pixel_data(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
     ref = _required(site, target, scope)
-    return pixels.retrieve_pixel_data(site, ref, accept, request.base_url, bulk=False)
+    return bulkdata.retrieve_values(site, ref, accept, request.base_url, pixels_only=True)
 
 
 def _delete(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:

@@ -126,6 +126,11 @@ class FileRow(NamedTuple):
         head = _FILE.pack(self.name is not None, self.size, name, len(self.layout), len(self.checksums))
         return b"".join((head, self.layout, self.checksums, self.content))
 
+    @property
+    def locator(self) -> bytes:
+        """Where the bytes lie, to open them without another look; empty if they lie in the row itself."""
+        return self._replace(layout=b"", content=b"").pack() if self.name is not None else b""
+
     @classmethod
     def unpack(cls, packed: bytes) -> FileRow:
         """What `pack` made."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from dicomweb_core.errors import CorruptBlob
+from dicomweb_core.errors import CorruptBlob, Superseded
 from dicomweb_core.storage.instances import (
     BlobReader,
     InstanceRecord,
@@ -206,12 +206,25 @@ class LMDBInstanceStore:
             place = lookups.find_instance(view, ref)
             return _stored(view, ref, *place)
 
-    def open(self, ref: InstanceRef) -> BlobReader:
-        """The Part 10 file. Raises NotFound, Gone, CorruptBlob."""
+    def open(self, instance: InstanceRef | StoredInstance) -> BlobReader:
+        """The Part 10 file. Raises NotFound, Gone, Superseded, CorruptBlob."""
+        if not isinstance(instance, StoredInstance):
+            return self._open_current(instance)
+        if instance.locator:
+            with contextlib.suppress(FileNotFoundError):  # replaced or deleted, or lost
+                return open_blob(self._files, FileRow.unpack(instance.locator))
+        return self._open_current(instance.ref, instance.version)
+
+    def _open_current(self, ref: InstanceRef, version: int | None = None) -> BlobReader:
         missing: FileRow | None = None
         while True:
             with self._environment.read() as view:
-                row = lookups.file_row(view, *lookups.find_instance(view, ref))
+                place = lookups.find_instance(view, ref)
+                row = lookups.file_row(view, *place)
+                if version is not None:
+                    found = lookups.instance_row(view, *place)
+                    if found is None or found.version != version:
+                        raise Superseded("The instance was replaced meanwhile.")
             assert row is not None
             if row == missing:
                 raise CorruptBlob("The content of an instance is missing.")
@@ -333,7 +346,9 @@ def _stored(view: View, ref: InstanceRef, series: int, number: int) -> StoredIns
     row, file = lookups.instance_row(view, series, number), lookups.file_row(view, series, number)
     assert row is not None
     assert file is not None
-    return StoredInstance(ref, row.sop_class_uid, row.transfer_syntax_uid, row.size, file.layout, row.version)
+    return StoredInstance(
+        ref, row.sop_class_uid, row.transfer_syntax_uid, row.size, file.layout, row.version, file.locator
+    )
 
 
 def _batch(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from dicomweb_core.errors import CorruptBlob, Gone, NotFound
+from dicomweb_core.errors import CorruptBlob, Gone, NotFound, Superseded
 from dicomweb_core.rules.summaries import merge
 from dicomweb_core.storage.instances import (
     BlobReader,
@@ -218,10 +218,14 @@ class MemoryInstanceStore:
         with self._lock:
             return self._find(ref)[0].stored
 
-    def open(self, ref: InstanceRef) -> BlobReader:
-        """The Part 10 file. Raises NotFound, Gone."""
+    def open(self, instance: InstanceRef | StoredInstance) -> BlobReader:
+        """The Part 10 file. Raises NotFound, Gone, Superseded."""
+        stored = instance if isinstance(instance, StoredInstance) else None
+        ref = instance.ref if isinstance(instance, StoredInstance) else instance
         with self._lock:
             found = self._find(ref)[0]
+            if stored is not None and stored.version != found.version:
+                raise Superseded("The instance was replaced meanwhile.")
             return MemoryBlobReader(found.content, found.checksum)
 
     def instances(self, within: Ref) -> Iterator[StoredInstance]:

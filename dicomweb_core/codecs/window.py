@@ -115,6 +115,10 @@ class InflatedSource:
         self._known = _UNBOUNDED
         self._rewind()
 
+    def resume(self, source: ByteSource) -> None:
+        """Goes on with another reader of the same file: what was inflated is not inflated again."""
+        self._source = source
+
     def _rewind(self) -> None:
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._checksum = 0

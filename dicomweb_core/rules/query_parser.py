@@ -29,6 +29,7 @@ from dicomweb_core.values.queries import AttributePath, Level, MatchKey, Query
 from dicomweb_core.values.resources import SeriesRef, StudyRef
 
 IGNORED: Final = "The parameter {name} is not supported and has been ignored."
+OTHERS_IGNORED: Final = "{number} other parameters are not supported and have been ignored."
 FUZZY_NOT_SUPPORTED: Final = (
     "The fuzzymatching parameter is not supported. Only literal matching has been performed."  # PS3.18 8.3.4.2
 )
@@ -46,6 +47,7 @@ _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNBOUNDED: Final = 10**18
+_MOST_WARNINGS: Final = 8
 
 _OF_STUDY: Final = {"00080060": "00080061", "00080016": "00080062"}
 """Modality and SOP Class UID ask a study for what is in it: Modalities in Study, SOP Classes in Study."""
@@ -96,8 +98,16 @@ def parse_query(level: Level, within: StudyRef | SeriesRef | None, query: str, l
         offset=_count("offset", reserved) or 0,
         timezone=timezone,
         needs_metadata=_needs_metadata(level, keys, include, include_all),
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=_few(list(dict.fromkeys(warnings))),
     )
+
+
+def _few(warnings: list[str]) -> tuple[str, ...]:
+    """Each becomes a header, and clients and proxies refuse answers with many of them."""
+    if len(warnings) <= _MOST_WARNINGS:
+        return tuple(warnings)
+    named = warnings[: _MOST_WARNINGS - 1]
+    return (*named, OTHERS_IGNORED.format(number=len(warnings) - len(named)))
 
 
 _WITH_PLUS: Final = frozenset({"DT", "TM"})

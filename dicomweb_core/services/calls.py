@@ -12,10 +12,11 @@ import orjson
 from dicomweb_core.errors import InvalidDataset, NotFound
 from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.store_report import StoreReport
-from dicomweb_core.services import pixels, retrieve
+from dicomweb_core.services import bulkdata, pixels, retrieve
 from dicomweb_core.services.parts import read_blob
 from dicomweb_core.services.search import find
 from dicomweb_core.services.site import EVERYTHING, Site
+from dicomweb_core.services.sources import Inflation
 from dicomweb_core.services.store import StoreBatch, store_instance
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.messages import Buffer
@@ -139,14 +140,17 @@ class Calls:
         for number in wanted:
             if not 1 <= number <= frames.count:
                 raise NotFound(f"The instance has {frames.count} frames; there is no frame {number}.")
-        return [b"".join(pixels.frame_chunks(self.site, stored, layout, frames, number - 1)) for number in wanted]
+        inflation = Inflation()
+        return [
+            b"".join(pixels.frame_chunks(self.site, stored, layout, frames, number - 1, inflation)) for number in wanted
+        ]
 
     def bulkdata(self, study: str, series: str, instance: str, path: str) -> bytes:
         """The value of a binary element, little endian; `path` is what stands behind `/bulkdata/` in a BulkDataURI.
 
         Raises NotFound, Gone, InvalidUID, CorruptBlob.
         """
-        return pixels.bulkdata_value(self.site, InstanceRef.parse(study, series, instance), path)
+        return bulkdata.bulkdata_value(self.site, InstanceRef.parse(study, series, instance), path)
 
     # -- delete -----------------------------------------------------------------------------------------------
 

@@ -30,6 +30,11 @@ class Part(NamedTuple):
         return cls(media_type, lambda: iter((data,)), len(data), location)
 
     @property
+    def essence(self) -> str:
+        """The media type without its parameters."""
+        return self.media_type.partition(";")[0]
+
+    @property
     def headers(self) -> HeaderList:
         """Content-Type first (PS3.18 8.6.1.2.1)."""
         headers: list[tuple[str, str]] = [("Content-Type", self.media_type)]

@@ -12,9 +12,10 @@ from dicomweb_core.codecs.dicom_xml import to_xml
 from dicomweb_core.codecs.explicit_little_endian import to_explicit_little_endian
 from dicomweb_core.errors import NotAcceptable
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
-from dicomweb_core.services import pixels
+from dicomweb_core.services import bulkdata
 from dicomweb_core.services.answers import multipart_answer, part_answer, text_answer
 from dicomweb_core.services.parts import Chunks, Part, read_blob
+from dicomweb_core.services.pixels import OCTETS
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.sources import open_source
 from dicomweb_core.storage.instances import StoredInstance
@@ -48,7 +49,7 @@ def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> R
     listed, rest = _listed(rows, LISTED_INSTANCES)
     chosen = _ChosenForms(site, accept, single=single)
     if _wants_bulk_data(chosen, listed):
-        return pixels.retrieve_pixel_data(site, ref, accept, base_url, bulk=True)
+        return bulkdata.retrieve_values(site, ref, accept, base_url, pixels_only=False)
     parts: list[Part] = []
     missing = 0
     refusal: NotAcceptable | None = None
@@ -76,7 +77,7 @@ def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> R
 def _wants_bulk_data(chosen: _ChosenForms, listed: list[StoredInstance]) -> bool:
     """Whether octets are asked for: the bulk data, as older clients have it (Table 10.4.4-1 note 2)."""
     try:
-        return chosen.form_of(listed[0]).item == pixels.OCTETS
+        return chosen.form_of(listed[0]).item == OCTETS
     except NotAcceptable:
         return False
 
@@ -86,7 +87,8 @@ def _listed(rows: Iterator[StoredInstance], count: int) -> tuple[list[StoredInst
     listed: list[StoredInstance] = []
     for row in rows:
         # The layout of a large instance is not needed here, and there may be thousands.
-        listed.append(row._replace(packed_layout=b"") if len(row.packed_layout) > 4096 else row)
+        large = len(row.packed_layout) + len(row.locator) > 4096
+        listed.append(row._replace(packed_layout=b"", locator=b"") if large else row)
         if len(listed) == count:
             return listed, rows
     return listed, None
@@ -152,7 +154,7 @@ def instance_offers(site: Site, stored_uid: str, *, single: bool) -> tuple[Offer
                     stored=True,
                 )
             )
-    offers.append(Offer(pixels.OCTETS, multipart=True, transfer_syntax=EXPLICIT_VR_LITTLE_ENDIAN))
+    offers.append(Offer(OCTETS, multipart=True, transfer_syntax=EXPLICIT_VR_LITTLE_ENDIAN))
     return tuple(offers)
 
 
@@ -161,7 +163,7 @@ def instance_part(site: Site, row: StoredInstance, offer: Offer, base_url: str) 
     location = f"{base_url}/{row.ref.path}"
     media_type = f"{DICOM}; transfer-syntax={offer.transfer_syntax}"
     if offer.transfer_syntax == row.transfer_syntax_uid:
-        open_blob = lambda: site.instances.open(row.ref)  # noqa: E731
+        open_blob = lambda: site.instances.open(row)  # noqa: E731
         return Part(media_type, lambda: read_blob(open_blob, site.limits.chunk_bytes), row.size, location)
     return Part(media_type, lambda: _converted(site, row), None, location)
 

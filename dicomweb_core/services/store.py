@@ -107,6 +107,7 @@ class StoreBatch:
         self._sources: list[str] = []
         self._record_bytes = 0
         self._blob_bytes = 0
+        self._unavailable: StorageUnavailable | None = None
         self.report = StoreReport()
 
     def begin(self) -> InstanceIntake:
@@ -114,11 +115,10 @@ class StoreBatch:
         return InstanceIntake(self._site)
 
     def add(self, intake: InstanceIntake, source: str) -> None:
-        """Reads and checks the instance taken in, and puts it among the pending or the failed. Raises nothing of ours
-        but StorageUnavailable."""
+        """Reads and checks the instance taken in, and puts it among the pending or the failed."""
         try:
             blob, instance, size = intake.finish()
-        except (InvalidDataset, TooLarge, OutOfSpace, CorruptBlob) as error:
+        except (InvalidDataset, TooLarge, StorageUnavailable, CorruptBlob) as error:
             intake.discard()
             self.fail(error, source)
             return
@@ -152,7 +152,10 @@ class StoreBatch:
                 reason = FailureReason.OUT_OF_RESOURCES
             case Forbidden():
                 reason = FailureReason.NOT_AUTHORIZED
-            case StorageUnavailable() | CorruptBlob():
+            case StorageUnavailable():
+                self._unavailable = error
+                reason = FailureReason.PROCESSING_FAILURE
+            case CorruptBlob():
                 reason = FailureReason.PROCESSING_FAILURE
             case _:
                 reason = FailureReason.CANNOT_UNDERSTAND
@@ -161,6 +164,8 @@ class StoreBatch:
     def finish(self) -> StoreReport:
         """Commits what is pending; the report. Raises StorageUnavailable when nothing at all was stored."""
         self._commit()
+        if self._unavailable is not None and not self.report.stored:
+            raise self._unavailable
         return self.report
 
     def abandon(self) -> None:
@@ -204,8 +209,8 @@ class StoreBatch:
                     else FailureReason.PROCESSING_FAILURE
                 )
                 self._refused(item.record, reason, error.detail, source)
-            if not self.report.stored and not isinstance(error, OutOfSpace):
-                raise
+            if not isinstance(error, OutOfSpace):
+                self._unavailable = error
             return
         for item, outcome, source in zip(pending, outcomes, sources, strict=True):
             if outcome.refused:
@@ -236,10 +241,10 @@ def record_of(instance: ReadInstance, size: int) -> InstanceRecord:
 
 
 def store_instance(batch: StoreBatch, chunks: Iterable[Buffer], source: str) -> None:
-    """One instance from chunks of bytes into the batch. Raises StorageUnavailable and what the chunks raise."""
+    """One instance from chunks of bytes into the batch. Raises what the chunks raise."""
     try:
         intake = batch.begin()
-    except OutOfSpace as error:
+    except StorageUnavailable as error:
         for _ in chunks:
             pass  # the rest of the request is behind these bytes
         batch.fail(error, source)
@@ -250,7 +255,7 @@ def store_instance(batch: StoreBatch, chunks: Iterable[Buffer], source: str) -> 
             if refusal is None:
                 try:
                     intake.write(chunk)
-                except (TooLarge, OutOfSpace) as error:
+                except (TooLarge, StorageUnavailable) as error:
                     refusal = error
                     intake.discard()
     except BaseException:

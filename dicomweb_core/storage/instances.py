@@ -114,7 +114,10 @@ class Outcome(Enum):
 
 
 class StoredInstance(NamedTuple):
-    """A committed instance, less its texts. `packed_layout` is `InstanceLayout.pack()`."""
+    """A committed instance, less its texts. `packed_layout` is `InstanceLayout.pack()`.
+
+    `locator` is the store's own note of where the bytes lie; it may be left out.
+    """
 
     ref: InstanceRef
     sop_class_uid: str
@@ -123,6 +126,7 @@ class StoredInstance(NamedTuple):
     packed_layout: bytes
     version: int
     """Changes whenever the bytes under this ref change; never reused."""
+    locator: bytes = b""
 
     @property
     def layout(self) -> InstanceLayout:
@@ -183,8 +187,12 @@ class InstanceStore(Protocol):
     def get(self, ref: InstanceRef) -> StoredInstance:
         """Raises NotFound, Gone."""
 
-    def open(self, ref: InstanceRef) -> BlobReader:
-        """The Part 10 file. Raises NotFound, Gone, CorruptBlob (the content is missing)."""
+    def open(self, instance: InstanceRef | StoredInstance) -> BlobReader:
+        """The Part 10 file: as it is now, or just the bytes of this StoredInstance, which its layout is about.
+
+        Raises NotFound, Gone, CorruptBlob (the content is missing), and Superseded when the bytes of a
+        StoredInstance have been replaced since.
+        """
 
     def instances(self, within: Ref) -> Iterator[StoredInstance]:
         """All below, series by series, each in order of arrival. Raises NotFound or Gone before the first."""

@@ -99,9 +99,9 @@ class FaultyStore:
         """As the store."""
         return self.call("get", lambda: self._store.get(ref))
 
-    def open(self, ref: InstanceRef) -> BlobReader:
+    def open(self, instance: InstanceRef | StoredInstance) -> BlobReader:
         """As the store, its reader watched."""
-        return _FaultyReader(self, self.call("open", lambda: self._store.open(ref)))
+        return _FaultyReader(self, self.call("open", lambda: self._store.open(instance)))
 
     def instances(self, within: Ref) -> Iterator[StoredInstance]:
         """As the store."""

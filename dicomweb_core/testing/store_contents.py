@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dicomweb_core.errors import NotFound
+from dicomweb_core.errors import Gone, NotFound, Superseded
 from dicomweb_core.storage.instances import (
     OnDuplicate,
     Outcome,
@@ -100,6 +100,21 @@ class ContentConformance(StoreMaker):
                 store.delete(first.ref.of_study)
                 check_blob_reader(of_first, first.part10)
                 check_blob_reader(of_second, second.part10)
+
+    def test_a_stored_instance_opens_its_own_bytes_or_none_A74(self) -> None:
+        for rows in (4, 300):
+            first, second = sample(rows=rows, columns=rows), sample(rows=rows, columns=rows, seed=1)
+            with self.opened([first]) as store:
+                old = store.get(first.ref)
+                check_blob_reader(store.open(old), first.part10)
+                check_blob_reader(store.open(old._replace(locator=b"")), first.part10)
+                put(store, [second], OnDuplicate.REPLACE)
+                for stored in (old, old._replace(locator=b"")):
+                    assert raises(Superseded, lambda store=store, stored=stored: store.open(stored))  # type: ignore[misc]
+                new = store.get(first.ref)
+                check_blob_reader(store.open(new), second.part10)
+                store.delete(first.ref)
+                assert raises(Gone, lambda store=store, stored=new: store.open(stored))  # type: ignore[misc]
 
     # -- records --
 

@@ -15,6 +15,7 @@ from dicomweb_core.storage.instances import (
     Outcome,
     Pending,
     Statistics,
+    StoredInstance,
     StudySummary,
 )
 from dicomweb_core.testing.blob_reader import check_blob_reader
@@ -106,8 +107,8 @@ class _Short:
 
 
 class ReadsShort(MemoryInstanceStore):
-    def open(self, ref: InstanceRef) -> BlobReader:
-        return _Short(super().open(ref))
+    def open(self, instance: InstanceRef | StoredInstance) -> BlobReader:
+        return _Short(super().open(instance))
 
 
 class NotDurable(MemoryInstanceStore):

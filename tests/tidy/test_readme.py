@@ -1,0 +1,56 @@
+"""Every example of the README runs as it is printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dicomweb_wsgi.command_line import main
+from tests.clients import file_bytes
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+SHELL = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
+
+
+def test_there_are_two_commands_to_begin_with() -> None:
+    assert [len(block.strip().splitlines()) for block in SHELL[:2]] == [1, 1]
+    assert "serve --sample" in SHELL[0]
+    assert "pytest" in SHELL[1]
+
+
+def test_the_library_example_stores_searches_and_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ct.dcm").write_bytes(file_bytes("CT_small.dcm"))
+    (tmp_path / "mr.dcm").write_bytes(file_bytes("MR_small.dcm"))
+    names: dict[str, object] = {}
+    exec(PYTHON[0], names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 stored, []")
+    assert "['CT'] 32768 bytes in the first frame" in printed
+    assert "['MR'] 8192 bytes in the first frame" in printed
+    assert names["part10"] in (file_bytes("CT_small.dcm"), file_bytes("MR_small.dcm"))
+    assert len(PYTHON[0].strip().splitlines()) <= 25
+
+
+def test_the_wsgi_example_is_an_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(PYTHON[1], names)
+    assert callable(names["app"])
+
+
+@pytest.mark.parametrize("command", ["serve", "import", "verify", "stats"])
+def test_every_command_of_the_readme_is_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for block in SHELL for line in block.splitlines() if line.startswith(f"dicomweb {command}")]
+    assert lines
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    described = capsys.readouterr().out
+    for option in re.findall(r"--[a-z-]+", " ".join(lines)):
+        assert option in described
