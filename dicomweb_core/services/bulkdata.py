@@ -58,6 +58,9 @@ def value_of(
                 yield frame_part(site, stored, layout, frames, number, base_url)
 
         return Value(pixel_offers(stored, layout, single=frames.count == 1), codestreams)
+    if value.encapsulated:
+        # Fragments of frames that cannot be told apart, or of a syntax that has none, are the bytes of no media type.
+        return Value((), lambda _offer: iter(()))
     essence = document_type(layout) if value.path == ENCAPSULATED_DOCUMENT else OCTETS
     location = f"{base_url}/{stored.ref.path}/bulkdata/{value.path}"
 
