@@ -90,7 +90,8 @@ def test_lengths_that_are_none_A30(served: Served, headers: list[str]) -> None:
 @pytest.mark.parametrize(
     "chunks",
     [
-        b"zz\r\nabc\r\n0\r\n\r\n", b"-1\r\n", b"FFFFFFFFFFFFFFFF\r\nabc", b"5\r\nabc\r\n0\r\n\r\n", b"0\r\n\r\n", b"\r\n\r\n",
+        b"zz\r\nabc\r\n0\r\n\r\n", b"-1\r\n", b"FFFFFFFFFFFFFFFF\r\nabc", b"5\r\nabc\r\n0\r\n\r\n", b"0\r\n\r\n",
+        b"\r\n\r\n",
         b"3;" + b"x" * 100_000 + b"\r\nabc\r\n0\r\n\r\n", b"3\r\nabcde\r\n0\r\n\r\n", b"0\r\nX: y\r\n" * 100,
         b"%x\r\n%s" % (len(PAYLOAD), PAYLOAD[:500]),
     ],

@@ -14,7 +14,18 @@ from dicomweb_core.testing.samples import sample
 from tests.attacks.test_part10 import LENGTHS, PREAMBLES, nested
 from tests.clients import Client
 from tests.crawl import crawl, fine
-from tests.part10_bytes import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, element, file_meta, fragments, implicit, item
+from tests.part10_bytes import (
+    BIG_ENDIAN,
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    deflated,
+    element,
+    file_meta,
+    fragments,
+    implicit,
+    item,
+)
 from tests.part10_bytes import part10 as part10_of_one_uid
 
 HEALTHY = [sample(7, 1, number).part10 for number in (1, 2)]
@@ -166,16 +177,10 @@ def depths() -> Iterator[bytes]:
         for content in (nested(depth, delimited=True), nested(depth, delimited=False)):
             number += 2
             yield part10(number, content)
-            yield file_meta(DEFLATED) + _deflated(data_set_of(number + 1, content))
+            yield file_meta(DEFLATED) + deflated(data_set_of(number + 1, content))
         number += 2
         yield part10(number, nested(depth, delimited=True, inside_un=True))
         yield implicit_part10(number + 1, implicit_nested(depth))
-
-
-def _deflated(content: bytes) -> bytes:
-    from tests.part10_bytes import deflated
-
-    return deflated(content)
 
 
 def test_depths_A05(client: Client) -> None:
@@ -233,6 +238,9 @@ def other_vrs(big_endian: bool) -> Iterator[tuple[str, bytes]]:
                 other = element(tag, vr, value, order=order)
                 number += 1
                 yield vr, part10(number, *(e for e in image if e[:4] != other[:4]), other, syntax=syntax)
+
+
+BIG_ENDIAN_IMAGE = next(content for vr, content in other_vrs(big_endian=True) if vr == "LO")
 
 
 @pytest.mark.parametrize("big_endian", [False, True], ids=["little", "big"])
