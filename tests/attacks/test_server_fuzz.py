@@ -65,6 +65,7 @@ def test_multipart_payloads_A32(payload: bytes) -> None:
     assert crawl(client) == 1
 
 
+@settings(max_examples=max(settings().max_examples // 2, 20))
 @given(
     st.sampled_from([*SEEDS, BIG_ENDIAN_IMAGE]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), INTERESTING | st.binary(min_size=1, max_size=4)), max_size=6),

@@ -48,7 +48,7 @@ def test_many_threads_store_one_instance_A16(store: InstanceStore, policy: OnDup
         return stored + len(reasons(answer.json))
 
     with ThreadPoolExecutor(16) as threads:
-        assert set(threads.map(put, range(240))) == {2}
+        assert set(threads.map(put, range(160))) == {2}
     assert crawl(client) == 5
     assert fine(client.get(INSTANCE, "application/dicom")).content in contents
     assert list(store.verify()) == []
@@ -338,7 +338,7 @@ def test_storing_reading_and_deleting_at_once_A74(store: InstanceStore) -> None:
     threads = [threading.Thread(target=repeat, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
-    stop.wait(2)
+    stop.wait(1)
     stop.set()
     for thread in threads:
         thread.join()
