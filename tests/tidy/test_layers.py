@@ -28,7 +28,7 @@ BACKEND = {"errors", "values", "storage", "rules.matching", "rules.summaries", "
 ADAPTER = {"errors", "values", "server", "storage", "rules.store_report"}
 
 FOREIGN = {
-    "pydicom": {"dicomweb_core/codecs/dictionary.py", "dicomweb_core/codecs/character_sets.py"},
+    "pydicom": {"dicomweb_core/codecs/dictionary.py"},
     "lxml": {"dicomweb_core/codecs/dicom_xml.py"},
     "werkzeug": {"adapters/"},
     "gunicorn": {"adapters/"},

@@ -54,3 +54,11 @@ def test_every_command_of_the_readme_is_understood(command: str, capsys: pytest.
     described = capsys.readouterr().out
     for option in re.findall(r"--[a-z-]+", " ".join(lines)):
         assert option in described
+
+
+def test_every_test_the_architecture_names_is_there() -> None:
+    root = Path(__file__).parents[2]
+    text = (root / "dicomweb_core" / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"`((?:tests|dicomweb_core/testing)/[a-z_0-9/]*(?:\.py)?)`", text))
+    assert len(named) > 8
+    assert [place for place in sorted(named) if not (root / place).exists()] == []
