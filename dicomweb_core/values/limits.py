@@ -38,7 +38,7 @@ class Limits:
     """One deflated data set (PS3.5 A.5), inflated."""
     sequence_depth: int = 64
     """Sequences nested in one another. Also keeps the JSON below the nesting that readers take."""
-    elements: int = 1_000_000
+    elements: int = 500_000
     """Data elements and items of one data set, at all depths."""
     value_bytes: int = 16 << 20
     """One value that has to be kept in the metadata because its VR allows no BulkDataURI."""
