@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,11 @@ from dicomweb_core import InstanceStore, OriginServer
 from dicomweb_lmdb import LMDBInstanceStore
 from dicomweb_memory import MemoryInstanceStore
 from tests.clients import Client
+
+# A shell without a terminal starts what runs behind it with interrupts ignored, and processes hand that down: the
+# servers that tests interrupt would not hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "default", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True

@@ -103,9 +103,7 @@ def costs(tmp_path: Path, kind: str) -> tuple[int, dict[str, tuple[int, int, flo
             marks=[
                 pytest.mark.slow,
                 # A matter of time, so a fast machine may pass.
-                pytest.mark.xfail(
-                    strict=False, reason="Half a million repeated elements take 5 s until they are too many"
-                ),
+                pytest.mark.xfail(strict=False, reason="Half a million repeated elements take 5 s until refused"),
             ],
         ),
         pytest.param(
