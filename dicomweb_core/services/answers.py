@@ -81,9 +81,8 @@ def _multipart_chunks(headed: Iterable[tuple[bytes, Part]], boundary: bytes) -> 
                 before = b""
                 continue
             first = next(content, b"")
-            # Headers go out only once there is content: what fails, fails before them.
-            yield head
-            yield first
+            # Headers go out with the first content: what fails, fails before them, and one send is saved.
+            yield head + first
             yield from content
             before = PART_END
     yield before + closing(boundary)
