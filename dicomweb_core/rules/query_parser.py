@@ -30,15 +30,6 @@ from dicomweb_core.values.resources import SeriesRef, StudyRef
 
 IGNORED: Final = "The parameter {name} is not supported and has been ignored."
 OTHERS_IGNORED: Final = "{number} other parameters are not supported and have been ignored."
-FUZZY_NOT_SUPPORTED: Final = (
-    "The fuzzymatching parameter is not supported. Only literal matching has been performed."  # PS3.18 8.3.4.2
-)
-EMPTY_VALUE_NOT_SUPPORTED: Final = (
-    "The emptyvaluematching parameter is not supported. Empty Value Matching has not been performed."  # 8.3.4.5
-)
-MULTIPLE_VALUE_NOT_SUPPORTED: Final = (
-    "The multiplevaluematching parameter is not supported. Multiple Value Matching has not been performed."  # 8.3.4.6
-)
 REMAINING: Final = "There are {remaining} additional results that can be requested"  # 8.3.4.4.1
 
 _FLAGS: Final = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")

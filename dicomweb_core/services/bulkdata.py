@@ -142,7 +142,9 @@ def _all_parts(site: Site, ref: Ref, chosen: _Chosen, base_url: str, *, pixels_o
 
 def _single_part(site: Site, ref: InstanceRef, accept: Accept, base_url: str, *, pixels_only: bool) -> Response | None:
     """The only value of an instance as a single part, if that is what is preferred (Table 10.4.4-1)."""
-    (value,) = values_of(site, site.instances.get(ref), base_url, pixels_only=pixels_only)
+    value = next(values_of(site, site.instances.get(ref), base_url, pixels_only=pixels_only), None)
+    if value is None:
+        return None  # replaced meanwhile
     offer = choose(accept, value.offers)
     return None if offer.multipart else part_answer(next(value.parts(offer)))
 

@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import NamedTuple
 
 from dicomweb_core.storage.instances import BlobReader
-from dicomweb_core.values.blobs import Span
 from dicomweb_core.values.messages import HeaderList
 
 Chunks = Iterator[bytes]
@@ -43,16 +42,6 @@ class Part(NamedTuple):
         if self.length is not None:
             headers.append(("Content-Length", str(self.length)))
         return tuple(headers)
-
-
-def read_span(open_blob: Callable[[], BlobReader], span: Span, chunk_bytes: int) -> Chunks:
-    """The bytes of a span in chunks; the blob is open from the first to the last. Raises NotFound, CorruptBlob."""
-    with closing(open_blob()) as reader:
-        position, end = span.offset, span.offset + span.length
-        while position < end:
-            size = min(chunk_bytes, end - position)
-            yield reader.read(position, size)
-            position += size
 
 
 def read_blob(open_blob: Callable[[], BlobReader], chunk_bytes: int) -> Chunks:

@@ -12,6 +12,7 @@ from dicomweb_core.codecs.dicom_xml import to_xml
 from dicomweb_core.rules.entities import attributes_of
 from dicomweb_core.rules.matching import matches
 from dicomweb_core.rules.negotiation import Accept, choose
+from dicomweb_core.rules.query_parser import REMAINING
 from dicomweb_core.rules.result_attributes import result
 from dicomweb_core.services.answers import multipart_answer, single_answer
 from dicomweb_core.services.parts import Part
@@ -35,7 +36,7 @@ def search(site: Site, query: Query, accept: Accept, base_url: str, scope: Scope
     page = find(site, query, base_url, scope)
     warnings = [f"299 {base_url}: {text}" for text in query.warnings]
     if page.remaining:
-        warnings.append(f"299 {base_url}: There are {page.remaining} additional results that can be requested")
+        warnings.append(f"299 {base_url}: {REMAINING.format(remaining=page.remaining)}")
     headers = tuple(("Warning", text) for text in warnings)
     if not page.results and site.status_of_no_match == 204:
         return Response(204, headers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -165,8 +164,3 @@ class InstanceLayout:
         offset, length, deflated, bulk, traits = orjson.loads(data[4:end])
         frames = FrameIndex.unpack(data[end:]) if len(data) > end else None
         return cls(offset, tuple(BulkValue(*b) for b in bulk), frames, deflated, length, traits)
-
-
-def concatenated(spans: Iterator[Span] | tuple[Span, ...]) -> int:
-    """Total length of spans in bytes."""
-    return sum(span.length for span in spans)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 Buffer = bytes | bytearray | memoryview
 """Bytes lent until the next read or close of whatever gave them."""
@@ -107,6 +107,3 @@ class Response:
         wanted = name.lower()
         values = [value for key, value in self.headers if key.lower() == wanted]
         return ", ".join(values) if values else None
-
-
-EMPTY: Final = EmptyReadable()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from typing import Final
 
 from dicomweb_core.errors import InvalidUID
@@ -25,8 +24,3 @@ def parse_uid(text: str, what: str = "UID") -> str:
 def is_uid(text: str) -> bool:
     """Whether the text is a UID, leading zeros of a component allowed."""
     return len(text) <= MAX_UID_LENGTH and _UID.fullmatch(text) is not None
-
-
-def random_uid() -> str:
-    """A new UID under the UUID-derived root 2.25 (PS3.5 B.2)."""
-    return f"2.25.{secrets.randbits(128)}"
