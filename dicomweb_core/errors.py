@@ -78,6 +78,27 @@ class NotAcceptable(DICOMwebError):
         self.available = available
 
 
+class InvalidFrame(NotAcceptable):
+    """The pixel data of a frame cannot be read as what they claim to be, so no other form of them can be made.
+    As they are stored they can be sent."""
+
+
+class MissingCodec(NotAcceptable):
+    """A form that needs a library which is not installed here. `detail` names it."""
+
+
+class PreconditionFailed(DICOMwebError):
+    """A condition of the request (If-Match, If-Unmodified-Since) does not hold (RFC 9110 13)."""
+
+
+class RangeNotSatisfiable(DICOMwebError):
+    """No byte of the requested ranges exists (RFC 9110 14). `size` is that of the whole representation."""
+
+    def __init__(self, detail: str, *, size: int) -> None:
+        super().__init__(detail)
+        self.size = size
+
+
 class UnsupportedMediaType(DICOMwebError):
     """The payload's Content-Type is not one this transaction takes. `supported` are those it does."""
 

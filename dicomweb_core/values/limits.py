@@ -79,6 +79,18 @@ class Limits:
     chunk_bytes: int = 1 << 20
     """What is read from storage or sent at once."""
 
+    # -- pixels --
+    frame_bytes: int = 256 << 20
+    """One frame without compression; a larger one is sent as it is stored, or not at all."""
+    frame_cache_bytes: int = 32 << 20
+    """Decoded and transcoded frames kept for the next request."""
+    decoded_ahead_bytes: int = 8 << 20
+    """Frames transcoded before the first byte of an answer, so that those that cannot be are known."""
+    codec_seconds: float = 60.0
+    """One frame in one codec, where codecs run in processes of their own."""
+    codec_memory_bytes: int = 2 << 30
+    """Address space of such a process, beyond what it starts with."""
+
     # -- store --
     pending_record_bytes: int = 16 << 20
     """Records of a store request held before they are committed together; then a further commit begins."""

@@ -29,6 +29,8 @@ ADAPTER = {"errors", "values", "server", "storage", "rules.store_report"}
 
 FOREIGN = {
     "pydicom": {"dicomweb_core/codecs/dictionary.py"},
+    "imagecodecs": {"dicomweb_core/codecs/pixels/"},
+    "PIL": {"dicomweb_core/codecs/pixels/"},
     "lxml": {"dicomweb_core/codecs/dicom_xml.py"},
     "werkzeug": {"adapters/"},
     "gunicorn": {"adapters/"},
