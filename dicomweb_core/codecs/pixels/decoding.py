@@ -139,7 +139,7 @@ def _jpeg(library: ModuleType, codestream: bytes, header: Codestream, uid: str, 
     least = header.rows * header.columns // (8 if header.lossless else _BLOCK_SAMPLES_PER_BYTE)
     if header.transfer_syntax_uid in _HUFFMAN and len(codestream) < least:
         raise InvalidFrame("The JPEG codestream is too short for its size.")
-    if codestream.count(b"\xff\xda") > _SCANS:
+    if header.scans and codestream.count(b"\xff\xda") > _SCANS:
         raise InvalidFrame("The JPEG codestream has more scans than any image needs.")
     _refuse_unended(codestream, header)
     space = {3: "YCBCR", 4: "CMYK"}.get(header.samples)

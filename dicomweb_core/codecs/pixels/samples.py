@@ -42,14 +42,16 @@ def with_sign(samples: Samples, precision: int, *, signed: bool) -> Samples:
     if (samples.dtype.kind == "i") == signed:
         return samples
     size = samples.dtype.itemsize
-    shift = 8 * size - precision
-    found = samples.view(f"{'i' if signed else 'u'}{size}")
-    if shift > 0:
+    found = samples.view(f"u{size}")
+    if precision < 8 * size:
         if not found.flags.writeable:
             found = found.copy()
-        np.left_shift(found, shift, out=found)
-        np.right_shift(found, shift, out=found)
-    return found
+        found &= found.dtype.type((1 << precision) - 1)
+        if signed:
+            sign = found.dtype.type(1 << (precision - 1))
+            found ^= sign
+            found -= sign
+    return found.view(f"i{size}") if signed else found
 
 
 def rgb_to_ybr(samples: Samples, bits: int) -> Samples:
