@@ -9,7 +9,10 @@ from functools import cache
 from types import ModuleType
 from typing import Final
 
+import numpy as np
+
 from dicomweb_core.codecs.pixels.codestreams import HTJ2K, JPEG, JPEG_2000, JPEG_LS, JPEG_XL, Codestream, describe
+from dicomweb_core.codecs.pixels.jpeg2000_header import has_whole_tile_parts
 from dicomweb_core.codecs.pixels.jpegxl_header import is_recompressed_jpeg
 from dicomweb_core.codecs.pixels.rle_decoding import Unpack, decode_rle
 from dicomweb_core.codecs.pixels.samples import Samples, native_bytes, rgb_to_ybr, with_sign
@@ -37,6 +40,7 @@ says: a process or a wavelet other than the one of the transfer syntax is read a
 _BECOMES_FULL: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"})
 _BECOMES_RGB: Final = frozenset({"YBR_ICT", "YBR_RCT", "XYB"})
 _EOI: Final = b"\xff\xd9"
+_UNTOUCHED: Final = 0x55
 _HUFFMAN: Final = frozenset(f"{_DICOM}.4.{arc}" for arc in ("50", "51", "55", "57", "70"))
 _BLOCK_SAMPLES_PER_BYTE: Final = 512
 """A Huffman code has at least one bit: for each 8x8 block, or for each sample of a lossless process."""
@@ -158,19 +162,38 @@ def _as_promised(samples: Samples, header: Codestream, native: ImagePixel) -> Sa
 
 
 def _jpeg_ls(library: ModuleType, codestream: bytes, header: Codestream, uid: str, native: ImagePixel) -> Samples:
+    _refuse_unended(codestream, header)
     return _called(library.jpegls_decode, codestream, header)
 
 
 def _jpeg2000(library: ModuleType, codestream: bytes, header: Codestream, uid: str, native: ImagePixel) -> Samples:
-    """OpenJPEG, which also inverts the component transform (RGB). OpenJPH is faster but wraps where it should clamp:
-    it gets only what is lossless by transfer syntax and wavelet."""
+    """OpenJPEG, which also inverts the component transform (RGB), or the faster OpenJPH for what is lossless by
+    transfer syntax and wavelet: of lossy ones it wraps samples where it should clamp them."""
+    _refuse_unended(codestream, header)
+    if header.family == HTJ2K and header.lossless and uid in _HTJ2K_LOSSLESS:
+        samples = _high_throughput(library, codestream, header)
+        if samples is not None:
+            return samples
     if header.start or header.end:
         # The bare codestream: what boxes say of colours is not for the decoder to act on.
         codestream = codestream[header.start : header.end]
-    _refuse_unended(codestream, header)
-    if header.family == HTJ2K and header.lossless and uid in _HTJ2K_LOSSLESS:
-        return _called(library.htj2k_decode, codestream, header)
     return _called(library.jpeg2k_decode, codestream, header)
+
+
+def _high_throughput(library: ModuleType, codestream: bytes, header: Codestream) -> Samples | None:
+    """By OpenJPH, None if it did not reach the end: its binding keeps errors to itself and leaves the rest as it was
+    in memory, so the last row is marked beforehand."""
+    if header.start or not has_whole_tile_parts(codestream, header):
+        return None
+    shape = (header.rows, header.columns) if header.samples == 1 else (header.rows, header.columns, header.samples)
+    size = 1 if header.bits <= 8 else 2 if header.bits <= 16 else 4
+    samples = np.zeros(shape, f"{'i' if header.signed else 'u'}{size}")
+    samples[-1] = _UNTOUCHED
+    try:
+        library.htj2k_decode(codestream, out=samples)
+    except Exception:
+        return None
+    return None if (samples[-1] == _UNTOUCHED).all() else samples
 
 
 def _jpegxl(library: ModuleType, codestream: bytes, header: Codestream, uid: str, native: ImagePixel) -> Samples:
@@ -196,7 +219,7 @@ def _called(decoder: Callable[..., Samples], codestream: bytes, header: Codestre
 
 def _refuse_unended(codestream: bytes, header: Codestream) -> None:
     """EOI of JPEG and EOC of JPEG 2000 are the same two bytes, and cannot occur in the coded data before."""
-    if codestream.rfind(_EOI) < 2:
+    if codestream.rfind(_EOI, header.coded) < 0:
         raise InvalidFrame(f"The {header.family} codestream is cut short: it has no end marker.")
 
 
