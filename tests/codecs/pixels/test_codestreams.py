@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import imagecodecs
 import numpy as np
 import pydicom
@@ -82,8 +84,6 @@ def test_chrominance_of_a_jpeg(subsampling: str, photometric: str) -> None:
 
 def test_a_progressive_jpeg_is_of_the_retired_syntax() -> None:
     image = pytest.importorskip("PIL.Image").fromarray(made.colour())
-    import io
-
     file = io.BytesIO()
     image.save(file, "JPEG", progressive=True)
     assert describe(file.getvalue()).transfer_syntax_uid == f"{DICOM}.4.55"
