@@ -86,7 +86,7 @@ def jpeg_xl(frame: NativeFrame) -> bytes:
     """A bare codestream, modular, without colour transform."""
     samples = samples_of(frame)
     precision = max(_precision(samples, frame.image), 1 if frame.image.bits_allocated == 8 else 9)
-    return _encoded("jpegxl", samples, lossless=True, effort=3, bitspersample=precision, usecontainer=False)
+    return _encoded("jpegxl", samples, lossless=True, effort=2, bitspersample=precision, usecontainer=False)
 
 
 def _htj2k(frame: NativeFrame, **options: Any) -> bytes:
