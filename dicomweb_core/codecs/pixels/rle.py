@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomweb_core.codecs.pixels.arrays import samples_of
+from dicomweb_core.errors import InvalidFrame
 from dicomweb_core.values.pixels import NativeFrame
 
 _LONGEST = 128
@@ -23,7 +24,8 @@ MOST_SEGMENTS = 15
 def encode_rle(frame: NativeFrame) -> bytes:
     """Header and segments: of each sample its plane, of each plane its bytes from the most significant one (G.2).
 
-    The frame has whole bytes, and at most `MOST_SEGMENTS` of them in a pixel.
+    The frame has whole bytes, and at most `MOST_SEGMENTS` of them in a pixel. Raises InvalidFrame when a segment would
+    begin behind 4 GiB.
     """
     samples = samples_of(frame)
     width = samples.dtype.itemsize
@@ -37,6 +39,8 @@ def encode_rle(frame: NativeFrame) -> bytes:
     offsets = [64]
     for segment in segments[:-1]:
         offsets.append(offsets[-1] + len(segment))
+    if offsets[-1] > 0xFFFFFFFF:
+        raise InvalidFrame("The frame is too large for RLE.")
     header = struct.pack("<16L", len(segments), *offsets, *[0] * (MOST_SEGMENTS - len(segments)))
     return b"".join((header, *segments))
 
