@@ -225,6 +225,18 @@ def test_jpeg_lossless_predicts_by_selection_value_1(uid: str) -> None:
     assert codestream[scan + 2 + length - 3 : scan + 2 + length] == b"\x01\x00\x00", "Ss, Se, Ah and Al"
 
 
+@pytest.mark.parametrize("uid", [JPEG, JPEG_SV1])
+def test_jpeg_lossless_says_of_ycbcr_nothing_that_is_not_true(uid: str) -> None:
+    """An Adobe segment with transform 0 would say that it is RGB."""
+    rgb, ybr = (
+        encode(random_frame(ImagePixel(9, 14, 3, 8, 8, photometric=photometric)), uid, Limits())
+        for photometric in ("RGB", "YBR_FULL")
+    )
+    assert rgb[2:4] == b"\xff\xee"
+    assert rgb[6:18] == b"Adobe\x00\x64\x00\x00\x00\x00\x00"
+    assert ybr[2:4] == b"\xff\xc3"
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(8, 8), (64, 3000), (4100, 2), (1, 65535)])
 def test_rpcl_begins_with_a_thumbnail(rows: int, columns: int) -> None:
     """PS3.5 10.18: progression RPCL, a base resolution of at most 64, and TLM."""
