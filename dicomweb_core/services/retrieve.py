@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import orjson
-
 from dicomweb_core.codecs.dicom_json import with_urls
 from dicomweb_core.codecs.dicom_xml import to_xml
 from dicomweb_core.codecs.explicit_little_endian import to_explicit_little_endian
+from dicomweb_core.codecs.json_numbers import with_number_texts
 from dicomweb_core.errors import NotAcceptable
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services import bulkdata
@@ -188,7 +187,7 @@ def retrieve_metadata(site: Site, ref: Ref, accept: Accept, base_url: str) -> Re
         location = (("Content-Location", f"{base_url}/{ref.path}/metadata"),)
         return text_answer(_json_array(rows, base_url), JSON, headers=location)
     parts = (
-        Part.of(to_xml(orjson.loads(served_text(text, base_url, row))), XML, f"{base_url}/{row.path}/metadata")
+        Part.of(to_xml(with_number_texts(served_text(text, base_url, row))), XML, f"{base_url}/{row.path}/metadata")
         for row, text in rows
     )
     return multipart_answer(parts, XML)
