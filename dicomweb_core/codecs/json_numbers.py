@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from typing import Any
 
 import orjson
@@ -49,6 +50,21 @@ def with_number_texts(text: bytes) -> Attributes:
     """
     attributes: Attributes = json.loads(text, parse_float=str, parse_int=str)
     return attributes
+
+
+def selected(text: bytes, tags: Set[str]) -> bytes:
+    """The attributes at the top of stored JSON text that have these tags (8 upper-case hex digits)."""
+    chosen = orjson.dumps({tag: content for tag, content in orjson.loads(text).items() if tag in tags})
+    if b'"DS"' not in chosen:
+        return chosen
+    dataset = json.loads(text, parse_float=SpelledNumber.of, parse_int=_integer)
+    return orjson.dumps({tag: content for tag, content in dataset.items() if tag in tags}, default=_token)
+
+
+def _token(number: object) -> orjson.Fragment:
+    if isinstance(number, SpelledNumber):
+        return orjson.Fragment(number.text)
+    raise TypeError
 
 
 def _integer(text: str) -> int | float:
