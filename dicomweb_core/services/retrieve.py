@@ -12,7 +12,7 @@ from dicomweb_core.codecs.json_numbers import selected, with_number_texts
 from dicomweb_core.errors import NotAcceptable
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services import bulkdata
-from dicomweb_core.services.answers import multipart_answer, part_answer, text_answer
+from dicomweb_core.services.answers import JOIN_BYTES, multipart_answer, part_answer, text_answer
 from dicomweb_core.services.parts import Chunks, Part, read_blob
 from dicomweb_core.services.pixels import OCTETS
 from dicomweb_core.services.site import Site
@@ -202,7 +202,7 @@ def _json_array(texts: Iterator[bytes]) -> Chunks:
         pieces += (separator, text)
         separator = b","
         size += len(text)
-        if size > 256 << 10:
+        if size > JOIN_BYTES:
             yield b"".join(pieces)
             pieces.clear()
             size = 0
