@@ -230,7 +230,7 @@ def test_the_accept_parameter_in_every_spelling_COM_08(resource: str, query: str
     assert outcome(ask(J2K, resource, None, query)) == expected
 
 
-@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", "ISO-8859-1", "latin1", "nonsense", "", "utf-16,utf-8;q=0.1"])
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", "nonsense", "x-user-defined", "utf-7", "", "%22"])
 @pytest.mark.parametrize("resource", ["search", "metadata", "instance", "frames"])
 def test_a_charset_that_is_not_supported_changes_nothing_MET_07(charset: str, resource: str) -> None:
     expected = ask(ELE, resource, "*/*").header("Content-Type")
