@@ -24,7 +24,7 @@ from dicomweb_core.errors import (
 from dicomweb_core.http_status import status_of
 from dicomweb_core.rules.cross_origin import cross_origin_headers, is_preflight
 from dicomweb_core.rules.negotiation import Accept
-from dicomweb_core.rules.query_parser import parse_query
+from dicomweb_core.rules.query_parser import parse_metadata_fields, parse_query
 from dicomweb_core.rules.targets import Target, Transaction, allowed_methods, find_resource, parse_target
 from dicomweb_core.services import bulkdata, capabilities, pixels, retrieve, search, store_request
 from dicomweb_core.services.calls import Calls
@@ -155,7 +155,8 @@ def _retrieve_instances(site: Site, request: Request, target: Target, accept: Ac
 
 def _retrieve_metadata(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
     ref = _required(site, target, scope)
-    return retrieve.retrieve_metadata(site, ref, accept, request.base_url)
+    fields = parse_metadata_fields(request.query, site.limits)
+    return retrieve.retrieve_metadata(site, ref, accept, request.base_url, fields)
 
 
 def _retrieve_frames(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:

@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("paths", nargs="+", metavar="PATH", help="files, and folders with all that is below them")
     _add_store(command, required=True)
     _add_on_duplicate(command)
+    _add_inline_bytes(command)
     command.set_defaults(run=import_command)
 
     command = commands.add_parser("verify", help="read a store back and report what is damaged")
@@ -107,6 +108,7 @@ def _add_serve(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     command.add_argument("--sample", action="store_true", help="import the sample files that come with pydicom")
     _add_store(command, required=False)
     _add_on_duplicate(command)
+    _add_inline_bytes(command)
     command.add_argument("--allow-delete", action="store_true", default=True, help="let clients delete (default)")
     command.add_argument("--no-delete", dest="allow_delete", action="store_false", help="let nobody delete")
 
@@ -167,6 +169,22 @@ def _add_on_duplicate(command: argparse.ArgumentParser) -> None:
         help="when an instance is there with other content: keep it and refuse the new one, replace it, or ignore "
         "the new one silently (default: %(default)s)",
     )
+
+
+def _add_inline_bytes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--inline-bytes",
+        type=_size,
+        metavar="N",
+        help="values of at most N bytes stand in the metadata, longer ones are a BulkDataURI where DICOM allows it; "
+        "decided when an instance is stored (default: 1024 for binary values, 65536 for numbers, 1 MiB for text)",
+    )
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise argparse.ArgumentTypeError(f"not a number of bytes: {text}")
+    return int(text)
 
 
 def _checked(parse: Callable[[str], str]) -> Callable[[str], str]:

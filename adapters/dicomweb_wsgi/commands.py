@@ -10,7 +10,7 @@ import sys
 from contextlib import closing
 from typing import Final
 
-from dicomweb_core import InstanceStore, OnDuplicate, OriginServer
+from dicomweb_core import InstanceStore, Limits, OnDuplicate, OriginServer
 from dicomweb_wsgi import stores
 from dicomweb_wsgi.application import WSGIApplication, wsgi_application
 from dicomweb_wsgi.importing import ImportReport, import_files, sample_folder
@@ -102,9 +102,21 @@ def stats_command(arguments: argparse.Namespace) -> int:
 def _origin(instances: InstanceStore, arguments: argparse.Namespace) -> OriginServer:
     return OriginServer(
         instances=instances,
+        limits=_limits(arguments.inline_bytes),
         on_duplicate=OnDuplicate(arguments.on_duplicate),
         allow_delete=getattr(arguments, "allow_delete", False),
         cors_origins=getattr(arguments, "cors_origin", ()),
+    )
+
+
+def _limits(inline_bytes: int | None) -> Limits:
+    if inline_bytes is None:
+        return Limits()
+    return Limits(
+        inline_binary_bytes=inline_bytes,
+        inline_numbers_bytes=inline_bytes,
+        inline_icc_profile_bytes=inline_bytes,
+        inline_text_bytes=inline_bytes,
     )
 
 

@@ -18,11 +18,11 @@ from dicomweb_core.codecs.multipart_encoder import (
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.values.messages import Body, HeaderList, Response
 
-HELD_BYTES: Final = 4 << 20
-"""A text is held up to this size to say its length; what is longer is sent as it is made."""
+HELD_BYTES: Final = 256 << 10
+"""A text is held up to this size to say its length; what is longer is sent as it is made, so that it begins early."""
 
 JOIN_BYTES: Final = 64 << 10
-"""Parts up to this size are sent in one piece with their headers."""
+"""Parts up to this size are sent in one piece with their headers; texts of a list in pieces of about this size."""
 
 
 def single_answer(data: bytes, media_type: str, *, status: int = 200, headers: HeaderList = ()) -> Response:

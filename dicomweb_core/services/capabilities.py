@@ -83,6 +83,13 @@ _FLAGS: Final = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 
 Node = dict[str, Any]
 
+_INCLUDE_FIELD: Final[Node] = {
+    "@name": "includefield",
+    "@style": "query",
+    "@repeating": "true",
+    "option": [{"@value": "all"}],
+}
+
 
 def capabilities(site: Site, resource: Resource, accept: Accept, base_url: str, headers: HeaderList) -> Response:
     """The description of a resource and all below it; of the root: of everything. Raises NotAcceptable."""
@@ -128,6 +135,8 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
         params.append({"@name": "charset", "@style": "query", "option": [{"@value": "utf-8"}]})
     if resource.level is not None and transaction is Transaction.SEARCH:
         params += _search_params(resource.level)
+    if transaction is Transaction.RETRIEVE_METADATA:
+        params.append(_INCLUDE_FIELD)
     request: Node = {"param": params} if params else {}
     if transaction is Transaction.STORE:
         stored = ('multipart/related; type="application/dicom"', "application/dicom")
@@ -149,7 +158,7 @@ def _search_params(level: Level) -> list[Node]:
     params: list[Node] = [
         {"@name": "limit", "@style": "query", "@type": "xs:int"},
         {"@name": "offset", "@style": "query", "@type": "xs:int"},
-        {"@name": "includefield", "@style": "query", "@repeating": "true", "option": [{"@value": "all"}]},
+        _INCLUDE_FIELD,
     ]
     params += [{"@name": flag, "@style": "query", "@type": "xs:boolean", "@default": "false"} for flag in _FLAGS]
     for key_level in (Level.STUDY, Level.SERIES, Level.INSTANCE):

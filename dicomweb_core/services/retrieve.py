@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import orjson
-
 from dicomweb_core.codecs.dicom_json import with_urls
 from dicomweb_core.codecs.dicom_xml import to_xml
 from dicomweb_core.codecs.explicit_little_endian import to_explicit_little_endian
+from dicomweb_core.codecs.json_numbers import selected, with_number_texts
 from dicomweb_core.errors import NotAcceptable
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services import bulkdata
-from dicomweb_core.services.answers import multipart_answer, part_answer, text_answer
+from dicomweb_core.services.answers import JOIN_BYTES, multipart_answer, part_answer, text_answer
 from dicomweb_core.services.parts import Chunks, Part, read_blob
 from dicomweb_core.services.pixels import OCTETS
 from dicomweb_core.services.site import Site
@@ -177,32 +176,33 @@ def _converted(site: Site, row: StoredInstance) -> Chunks:
         )
 
 
-def retrieve_metadata(site: Site, ref: Ref, accept: Accept, base_url: str) -> Response:
+def retrieve_metadata(
+    site: Site, ref: Ref, accept: Accept, base_url: str, fields: frozenset[str] | None = None
+) -> Response:
     """The metadata of all instances below `ref`: one JSON array, or a part of XML each.
 
-    Raises NotFound, Gone, NotAcceptable.
+    `fields` are tags at the top of the data sets, None for all. Raises NotFound, Gone, NotAcceptable.
     """
     offer = choose(accept, METADATA_OFFERS)
-    rows = site.instances.metadata(ref)
+    rows = ((row, served_text(text, base_url, row)) for row, text in site.instances.metadata(ref))
+    if fields is not None:
+        rows = ((row, selected(text, fields)) for row, text in rows)
     if offer.item == JSON:
         location = (("Content-Location", f"{base_url}/{ref.path}/metadata"),)
-        return text_answer(_json_array(rows, base_url), JSON, headers=location)
-    parts = (
-        Part.of(to_xml(orjson.loads(served_text(text, base_url, row))), XML, f"{base_url}/{row.path}/metadata")
-        for row, text in rows
-    )
+        return text_answer(_json_array(text for _, text in rows), JSON, headers=location)
+    parts = (Part.of(to_xml(with_number_texts(text)), XML, f"{base_url}/{row.path}/metadata") for row, text in rows)
     return multipart_answer(parts, XML)
 
 
-def _json_array(rows: Iterator[tuple[InstanceRef, bytes]], base_url: str) -> Chunks:
+def _json_array(texts: Iterator[bytes]) -> Chunks:
     separator = b"["
     pieces: list[bytes] = []
     size = 0
-    for ref, text in rows:
-        pieces += (separator, served_text(text, base_url, ref))
+    for text in texts:
+        pieces += (separator, text)
         separator = b","
         size += len(text)
-        if size > 256 << 10:
+        if size > JOIN_BYTES:
             yield b"".join(pieces)
             pieces.clear()
             size = 0

@@ -53,6 +53,19 @@ def test_wadl_CAP_02(memory_client: Client) -> None:
     assert {"limit", "offset", "includefield", "PatientName", "00100010"} <= names
 
 
+def test_metadata_say_that_fields_can_be_chosen_CAP_03(memory_client: Client) -> None:
+    answer = memory_client.request("OPTIONS", "/", Accept="application/vnd.sun.wadl+xml")
+    methods = [
+        method
+        for method in etree.fromstring(answer.content).iter(WADL + "method")
+        if "includefield" in {param.get("name") for param in method.iter(WADL + "param")}
+    ]
+    assert sorted({method.get("id") for method in methods}) == [
+        "retrieveMetadata", "searchForInstances", "searchForSeries", "searchForStudies",
+    ]  # fmt: skip
+    assert len([method for method in methods if method.get("id") == "retrieveMetadata"]) == 3
+
+
 def test_json_form_lists_what_may_repeat_CAP_05(memory_client: Client) -> None:
     description = memory_client.request("OPTIONS", "/studies", Accept="application/json").json
 
