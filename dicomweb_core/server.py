@@ -16,6 +16,7 @@ from dicomweb_core.errors import (
     InvalidQuery,
     MethodNotAllowed,
     NotAcceptable,
+    Overloaded,
     StorageUnavailable,
     Unauthorized,
     UnsupportedMediaType,
@@ -227,6 +228,6 @@ def error_response(error: DICOMwebError) -> Response:
             headers += (("Allow", ", ".join(allowed)),)
         case Unauthorized(challenge=challenge):
             headers += (("WWW-Authenticate", challenge),)
-        case StorageUnavailable():
+        case StorageUnavailable() | Overloaded():
             headers += (("Retry-After", "10"),)
     return Response(status_of(error), headers, Body.of(orjson.dumps(report)))
