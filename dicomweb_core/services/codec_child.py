@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import dicomweb_core
-from dicomweb_core.services.codec_messages import START, Message, NotAMessage, receive, send
+from dicomweb_core.services.codec_messages import READ_BYTES, START, Message, NotAMessage, receive, send
 from dicomweb_core.values.limits import Limits
 
 if sys.platform == "linux":
@@ -66,7 +66,7 @@ class CodecChild:
             process_group=0 if os.name == "posix" else None,
         )
         self._requests = _raw(self._process.stdin)
-        self._answers: io.BufferedReader = io.BufferedReader(_raw(self._process.stdout))
+        self._answers: io.BufferedReader = io.BufferedReader(_raw(self._process.stdout), READ_BYTES)
         for pipe in (self._requests, self._answers):
             _widen(pipe.fileno())
         self.frames = 0

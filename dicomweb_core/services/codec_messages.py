@@ -24,9 +24,13 @@ DONE: Final = b"DONE"
 REFUSED: Final = b"REFU"
 """The codec raised one of the errors that the server knows by name, or another, which has none."""
 
+READ_BYTES: Final = 65_536
+"""What a reader takes at once from its pipe, or more."""
+
 _HEADER: Final = struct.Struct("<4sIQ")
 _MOST_WORDS: Final = 65_536
 """Bytes of the JSON of one message."""
+_IN_ONE_PIECE: Final = 262_144
 _TYPES: Final[Mapping[str, type]] = {"int": int, "bool": bool, "str": str}
 _MEMBERS: Final = {member.name: _TYPES[str(member.type)] for member in fields(ImagePixel)}
 
@@ -46,8 +50,13 @@ class NotAMessage(Exception):
 def send(pipe: io.RawIOBase, message: Message) -> None:
     """Writes the whole message; waits while the pipe is full. Raises OSError when the other end is gone."""
     words = json.dumps(message.words, separators=(",", ":")).encode()
-    _write(pipe, _HEADER.pack(message.kind, len(words), len(message.payload)) + words)
-    _write(pipe, message.payload)
+    head = _HEADER.pack(message.kind, len(words), len(message.payload)) + words
+    if len(message.payload) <= _IN_ONE_PIECE:
+        # Each write wakes the other end: a copy is cheaper.
+        _write(pipe, head + message.payload)
+    else:
+        _write(pipe, head)
+        _write(pipe, message.payload)
 
 
 def receive(pipe: io.BufferedReader, *, most_bytes: int) -> Message:

@@ -18,6 +18,7 @@ from dicomweb_core.errors import InvalidFrame, MissingCodec
 from dicomweb_core.services.codec_messages import (
     DECODE,
     DONE,
+    READ_BYTES,
     REFUSED,
     START,
     Message,
@@ -62,9 +63,8 @@ def main(decode: Decode = decode, encode: Encode = encode) -> None:
         except NotAMessage:
             return
         _end_without_server(limits.codec_seconds)
-        answer = _answer(request, limits, decode, encode)
+        send(pipes.answers, _answer(request, limits, decode, encode))
         _end_without_server(0)
-        send(pipes.answers, answer)
 
 
 def _answer(request: Message, limits: Limits, decode: Decode, encode: Encode) -> Message:
@@ -87,7 +87,7 @@ def _own_pipes() -> _Pipes:
     requests, answers = os.dup(0), os.dup(1)
     _to_nowhere(0)
     _to_nowhere(1)
-    return _Pipes(io.BufferedReader(io.FileIO(requests, "rb")), io.FileIO(answers, "wb"))
+    return _Pipes(io.BufferedReader(io.FileIO(requests, "rb"), READ_BYTES), io.FileIO(answers, "wb"))
 
 
 def _to_nowhere(descriptor: int) -> None:

@@ -98,10 +98,10 @@ def test_nothing_is_begun_before_it_is_needed_and_then_it_stays(codec: CodecProc
 
 def test_the_process_gets_what_codecs_need_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_PASSWORD", "secret")
-    limits = Limits(frame_bytes=4_711)
+    limits = Limits(frame_bytes=47_110)
     with contextlib.closing(CodecProcesses(limits, program=FAULTY)) as codec:
         told = about(codec)
-    assert told["limits"] == 4_711
+    assert told["limits"] == 47_110
     assert told["transfer_syntax"] == JPEG_2000
     assert told["core"] == 0
     assert "secret" not in json.dumps(told)
