@@ -10,7 +10,7 @@ import sys
 import time
 
 from dicomweb_core.errors import InvalidFrame, MissingCodec, NotFound
-from dicomweb_core.services import codec_worker
+from dicomweb_core.services.codec_serving import serve
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.pixels import ImagePixel, NativeFrame
 
@@ -82,4 +82,4 @@ def encode(frame: NativeFrame, transfer_syntax_uid: str, limits: Limits) -> byte
 
 def main() -> None:
     """Like `codec_worker.main`."""
-    codec_worker.main(decode, encode)
+    serve(decode, encode)

@@ -303,7 +303,7 @@ from dicomweb_core.services.codec_processes import CodecProcesses
 from dicomweb_core.values.limits import Limits
 from tests.services.test_codec_processes import IMAGE, echo
 
-codec = CodecProcesses(Limits(codec_seconds=1.0), program=program_of("tests.services.faulty_codec"))
+codec = CodecProcesses(Limits(codec_seconds=0.5), program=program_of("tests.services.faulty_codec"))
 echo(codec)
 print(*codec.process_ids, flush=True)
 threading.Thread(target=codec.decode, args=(b"spin", "1.2", IMAGE)).start()
