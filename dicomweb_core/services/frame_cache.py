@@ -15,11 +15,11 @@ _ENTRY_BYTES: Final = 1_024
 
 
 class FrameKey(NamedTuple):
-    """Which frame, and in which form. `version` is that of the stored bytes, `index` 0-based."""
+    """Which frame, and in which form. `version` is that of the stored bytes, `frame` a 0-based index."""
 
     ref: InstanceRef
     version: int
-    index: int
+    frame: int
     transfer_syntax_uid: str
 
 

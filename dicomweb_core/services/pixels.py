@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
 from dicomweb_core.errors import InvalidFrame, NotAcceptable, NotFound, TooLarge
-from dicomweb_core.rules.negotiation import Accept, Offer
+from dicomweb_core.rules.negotiation import Accept, MediaRange, Offer
 from dicomweb_core.services.answers import multipart_answer, part_answer
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.pixel_forms import (
@@ -109,6 +109,31 @@ def frame_chunks(
     """The bytes of one frame, 0-based index. Raises NotFound, Gone, Superseded, CorruptBlob."""
     with open_source(site, stored, layout, inflation) as source:
         yield from read_stored_frame(site, source, stored.transfer_syntax_uid, layout, index)
+
+
+def stored_frames(
+    site: Site, stored: StoredInstance, layout: InstanceLayout, numbers: Iterable[int]
+) -> Iterator[bytes]:
+    """Frames as stored, 1-based numbers. Raises NotFound, Gone, Superseded, CorruptBlob."""
+    inflation = Inflation()
+    for number in numbers:
+        yield b"".join(frame_chunks(site, stored, layout, number - 1, inflation))
+
+
+def frames_in(
+    site: Site, stored: StoredInstance, layout: InstanceLayout, numbers: Iterable[int], transfer_syntax_uid: str
+) -> Iterator[bytes]:
+    """Frames in just this transfer syntax, 1-based numbers. Raises NotAcceptable, MissingCodec, and as reading does."""
+    item = transfer_syntax(transfer_syntax_uid).media_type
+    accept = Accept((MediaRange(item, transfer_syntax=transfer_syntax_uid),))
+    assert layout.frames is not None
+    offer = _chosen(site, stored, layout, layout.frames, accept, single=True)
+    if offer.stored:
+        yield from stored_frames(site, stored, layout, numbers)
+    else:
+        transcoding = Transcoding(site, stored, layout, transfer_syntax_uid)
+        for number in numbers:
+            yield transcoding.frame(number - 1).data
 
 
 def _media_type(stored: StoredInstance, frames: FrameIndex) -> str:

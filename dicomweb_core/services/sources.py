@@ -59,9 +59,7 @@ def read_stored_frame(
         return read_frame(source, frames, index, chunk_bytes)
     pixel = layout.bulk_value(frames.element)
     vr = pixel.vr if pixel is not None else "OW"
-    return read_native_little_endian(
-        source, frames, index, chunk_bytes, vr=vr, bits_allocated=bits_allocated(layout)
-    )
+    return read_native_little_endian(source, frames, index, chunk_bytes, vr=vr, bits_allocated=bits_allocated(layout))
 
 
 def bits_allocated(layout: InstanceLayout) -> int:

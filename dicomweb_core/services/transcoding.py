@@ -43,14 +43,15 @@ class Transcoding:
         self._image = image
         self._inflation = Inflation()
 
-    def frame(self, index: int) -> MadeFrame:
-        """One frame by its 0-based index, from the cache or into it."""
+    def frame(self, index: int, *, keep: bool = True) -> MadeFrame:
+        """One frame by its 0-based index, from the cache; if it is not there, made and, with `keep`, put there."""
 
         def make() -> MadeFrame:
             with open_source(self._site, self._stored, self._layout, self._inflation) as source:
                 return self._made(source, index)
 
-        return self._site.frame_cache.find_or_make(self._key(index), make)
+        cache, key = self._site.frame_cache, self._key(index)
+        return cache.find_or_make(key, make) if keep else cache.find(key) or make()
 
     def all_frames(self) -> NewFrames:
         """All of them, the first made now. They do not enter the cache: who reads a whole instance reads it once.
