@@ -36,6 +36,10 @@ from dicomweb_core.values.resources import InstanceRef, Ref
 from dicomweb_core.values.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 
 
+_FAILURE_BYTES: Final = 65_536
+"""What a frame that cannot be made counts for, among those made before an answer begins."""
+
+
 class Value(NamedTuple):
     """A bulk value of an instance: the forms it can be sent in, and the parts it is then sent as."""
 
@@ -43,6 +47,11 @@ class Value(NamedTuple):
     parts: Callable[[Offer], Iterator[Part]]
     forms: MadeForms = NOTHING
     """What could be made of it, and what is missing for more."""
+    first_frame: Callable[[Offer], int] = lambda _offer: 0
+    """Makes the first frame if frames have to be made for an offer, and says its bytes; it is in the cache then.
+    Raises InvalidFrame, MissingCodec."""
+    frames_of: tuple[InstanceRef, int] | None = None
+    """Which instance and version, if it is the frames of an image."""
 
 
 def values_of(site: Site, stored: StoredInstance, base_url: str, *, pixels_only: bool) -> Iterator[Value]:
@@ -113,7 +122,13 @@ def _pixel_value(
                 chunks = partial(_one_frame, transcoding, index)
                 yield Part(offer.content_type, chunks, None, f"{location}/frames/{index + 1}")
 
-    return Value(offers + made_offers(forms.syntaxes, single=single, single_native=True), parts, forms)
+    def first_frame(offer: Offer) -> int:
+        if offer.stored or offer.transfer_syntax is None:
+            return 0
+        return len(Transcoding(site, stored, layout, offer.transfer_syntax).frame(0).data)
+
+    offers += made_offers(forms.syntaxes, single=single, single_native=True)
+    return Value(offers, parts, forms, first_frame, (stored.ref, stored.version))
 
 
 def _decoded(transcoding: Transcoding, length: int) -> Chunks:
@@ -159,14 +174,14 @@ def retrieve_values(site: Site, ref: Ref, accept: Accept, base_url: str, *, pixe
     """All bulk data, or pixel data, of all instances below `ref` (PS3.18 10.4.3.3.5, 10.4.3.3.6).
 
     A value that cannot be sent in an acceptable form is left out and counted in a Warning; if that is all of them,
-    raises NotAcceptable. Raises NotFound, Gone. Without any bulk data the answer is a message of no parts.
+    raises NotAcceptable. Whether frames can be made is known as far as `Limits.decoded_ahead_bytes` reach. Raises NotFound, Gone. Without any bulk data the answer is a message of no parts.
     """
-    chosen = _Chosen(accept)
+    chosen = _Chosen(accept, site.limits.decoded_ahead_bytes)
     sendable = missing = 0
     root: str | None = None
     for stored in site.instances.instances(ref):
         for value in values_of(site, stored, base_url, pixels_only=pixels_only):
-            offer = chosen.form_of(value)
+            offer = chosen.proven_form_of(value)
             if offer is None:
                 missing += 1
                 continue
@@ -209,13 +224,18 @@ def _single_part(site: Site, ref: InstanceRef, accept: Accept, base_url: str, *,
 class _Chosen:
     """Chooses the form of each value in a multipart answer; the choice depends on its offers alone."""
 
-    def __init__(self, accept: Accept) -> None:
+    def __init__(self, accept: Accept, room: int) -> None:
+        """`room`: bytes of first frames to be made before the answer begins."""
         self._accept = accept
+        self._room = room
         self._by_offers: dict[tuple[Offer, ...], Offer | None] = {}
+        self._broken: set[tuple[InstanceRef, int]] = set()
         self.refusal: NotAcceptable | None = None
 
     def form_of(self, value: Value) -> Offer | None:
-        """None when no form is acceptable; `refusal` says why."""
+        """None when no form is acceptable, or the frames cannot be made in it; `refusal` says why."""
+        if value.frames_of in self._broken:
+            return None
         if value.offers not in self._by_offers:
             try:
                 offers = [offer for offer in value.offers if offer.multipart]
@@ -224,6 +244,21 @@ class _Chosen:
                 found, self.refusal = None, error
             self._by_offers[value.offers] = found
         return self._by_offers[value.offers]
+
+    def proven_form_of(self, value: Value) -> Offer | None:
+        """The same; as long as there is room it is seen whether the first frame can be made."""
+        offer = self.form_of(value)
+        if offer is None or self._room <= 0:
+            return offer
+        try:
+            self._room -= value.first_frame(offer)
+        except NotAcceptable as error:
+            self.refusal = error
+            self._room -= _FAILURE_BYTES
+            if value.frames_of is not None:
+                self._broken.add(value.frames_of)
+            return None
+        return offer
 
 
 def bulkdata_value(site: Site, ref: InstanceRef, path: str) -> bytes:
