@@ -30,9 +30,7 @@ def samples_of(frame: NativeFrame) -> Samples:
 
 def bits_needed(samples: Samples) -> int:
     """The fewest bits that hold every value, with its sign if the array has one; at least 1."""
-    lowest, highest = int(samples.min()), int(samples.max())
-    if samples.dtype.kind == "i":
-        return (
-            max((highest if highest >= 0 else ~highest).bit_length(), (~lowest if lowest < 0 else 0).bit_length()) + 1
-        )
-    return max(1, highest.bit_length())
+    highest = int(samples.max())
+    if samples.dtype.kind == "u":
+        return max(1, highest.bit_length())
+    return max(highest, ~int(samples.min()), 0).bit_length() + 1

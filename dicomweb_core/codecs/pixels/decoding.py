@@ -12,13 +12,14 @@ from typing import Final
 from dicomweb_core.codecs.pixels.codestreams import HTJ2K, JPEG, JPEG_2000, JPEG_LS, JPEG_XL, Codestream, describe
 from dicomweb_core.codecs.pixels.jpegxl_header import is_recompressed_jpeg
 from dicomweb_core.codecs.pixels.rle_decoding import Unpack, decode_rle
-from dicomweb_core.codecs.pixels.samples import Samples, native_bytes, rgb_to_ybr, with_sign, ybr_to_rgb
+from dicomweb_core.codecs.pixels.samples import Samples, native_bytes, rgb_to_ybr, with_sign
 from dicomweb_core.errors import InvalidFrame, MissingCodec
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.pixels import ImagePixel, NativeFrame
 from dicomweb_core.values.transfer_syntaxes import transfer_syntax
 
 _DICOM: Final = "1.2.840.10008.1.2"
+_JPEG_BASELINE: Final = f"{_DICOM}.4.50"
 _RLE: Final = f"{_DICOM}.5"
 _DEFLATED_FRAME: Final = f"{_DICOM}.8.1"
 _UNCOMPRESSED: Final = f"{_DICOM}.1.98"
@@ -36,6 +37,9 @@ says: a process or a wavelet other than the one of the transfer syntax is read a
 _BECOMES_FULL: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"})
 _BECOMES_RGB: Final = frozenset({"YBR_ICT", "YBR_RCT", "XYB"})
 _EOI: Final = b"\xff\xd9"
+_HUFFMAN: Final = frozenset(f"{_DICOM}.4.{arc}" for arc in ("50", "51", "55", "57", "70"))
+_BLOCK_SAMPLES_PER_BYTE: Final = 512
+"""A Huffman code has at least one bit: for each 8x8 block, or for each sample of a lossless process."""
 _SCANS: Final = 256
 """Scans of one JPEG: each costs a pass over the whole frame."""
 
@@ -132,17 +136,24 @@ def _placed(samples: Samples, header: Codestream, native: ImagePixel) -> Samples
 
 def _jpeg(library: ModuleType, codestream: bytes, header: Codestream, uid: str, native: ImagePixel) -> Samples:
     """Samples as they are stored, colours converted only where markers and data set contradict one another."""
-    if codestream.count(b"\xff\xda") > _SCANS:
+    least = header.rows * header.columns // (8 if header.lossless else _BLOCK_SAMPLES_PER_BYTE)
+    if header.transfer_syntax_uid in _HUFFMAN and len(codestream) < least:
+        raise InvalidFrame("The JPEG codestream is too short for its size.")
+    if header.scans and codestream.count(b"\xff\xda") > _SCANS:
         raise InvalidFrame("The JPEG codestream has more scans than any image needs.")
     _refuse_unended(codestream, header)
     space = {3: "YCBCR", 4: "CMYK"}.get(header.samples)
-    samples = _called(library.jpeg8_decode, codestream, header, colorspace=space, outcolorspace=space)
-    if header.samples == 3 and header.colour_certain and native.photometric in ("RGB", "YBR_FULL"):
-        stored_rgb = header.photometric == "RGB"
-        if stored_rgb and native.photometric == "YBR_FULL":
-            return rgb_to_ybr(samples, header.bits)
-        if not stored_rgb and native.photometric == "RGB":
-            return ybr_to_rgb(samples, header.bits)
+    wanted = space
+    if header.colour_certain and header.photometric != "RGB" and native.photometric == "RGB":
+        wanted = "RGB"
+    samples = _called(library.jpeg8_decode, codestream, header, colorspace=space, outcolorspace=wanted)
+    return _as_promised(samples, header, native)
+
+
+def _as_promised(samples: Samples, header: Codestream, native: ImagePixel) -> Samples:
+    """RGB where the data set promises YBR_FULL becomes that."""
+    if header.colour_certain and header.photometric in ("RGB", "XYB") and native.photometric == "YBR_FULL":
+        return rgb_to_ybr(samples, header.bits)
     return samples
 
 
@@ -167,9 +178,9 @@ def _jpegxl(library: ModuleType, codestream: bytes, header: Codestream, uid: str
     if is_recompressed_jpeg(codestream):
         rebuilt = bytes(_called(library.jpegxl_decode_jpeg, codestream, header))
         inner = describe(rebuilt)
-        _refuse_contradiction(inner, f"{_DICOM}.4.50", native)
+        _refuse_contradiction(inner, _JPEG_BASELINE, native)
         return _jpeg(library, rebuilt, inner, uid, native)
-    return _called(library.jpegxl_decode, codestream, header, index=0)
+    return _as_promised(_called(library.jpegxl_decode, codestream, header, index=0), header, native)
 
 
 _DECODERS: Final = {JPEG: _jpeg, JPEG_LS: _jpeg_ls, JPEG_2000: _jpeg2000, HTJ2K: _jpeg2000, JPEG_XL: _jpegxl}
@@ -225,12 +236,10 @@ def _unpack() -> Unpack | None:
         return None
     decoder = library.packbits_decode
 
-    def unpack(segment: memoryview, out: Samples) -> None:
+    def unpack(segment: memoryview, out: bytearray) -> int:
         try:
-            size = len(decoder(segment, out=out))
+            return len(decoder(segment, out=out))
         except Exception as error:
             raise InvalidFrame("An RLE segment cannot be decoded.") from error
-        if size != len(out):
-            raise InvalidFrame("An RLE segment does not hold as many bytes as Rows and Columns make.")
 
     return unpack

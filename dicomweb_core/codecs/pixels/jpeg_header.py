@@ -57,25 +57,26 @@ def describe_jpeg(codestream: bytes) -> Codestream:
         lossless=scan[-3] == 0 if ls else markers.frame in _LOSSLESS,
         photometric=photometric,
         colour_certain=certain,
+        scans=markers.frame == 0xC2 or scan[0] < samples,
     )
 
 
 def _markers(codestream: bytes) -> _Markers:
     """The segments up to the first scan."""
     at, frame, frame_segment, transform, jfif = 2, 0, b"", None, False
+    end = len(codestream) - 4
     for _ in range(_SEGMENTS):
-        prefix, marker = codestream[at : at + 1], codestream[at + 1 : at + 2]
-        if prefix != b"\xff" or not marker:
+        if at > end or codestream[at] != 0xFF:
             raise cut_short(JPEG)
-        code = marker[0]
+        code = codestream[at + 1]
         if code == 0xFF:  # a fill byte
             at += 1
             continue
         at += 2
         if code in _ALONE:
             continue
-        length = int.from_bytes(codestream[at : at + 2])
-        if length < 2 or at + length > len(codestream) or code in (_SOI, _EOI):
+        length = codestream[at] << 8 | codestream[at + 1]
+        if length < 2 or at + length > end + 4 or code in (_SOI, _EOI):
             raise cut_short(JPEG)
         if code == _SOS:
             if not frame:
@@ -85,9 +86,9 @@ def _markers(codestream: bytes) -> _Markers:
             if frame:
                 raise InvalidFrame("The JPEG codestream has several frame headers.")
             frame, frame_segment = code, codestream[at + 2 : at + length]
-        elif code == _APP14 and length >= 14 and codestream[at + 2 : at + 7] == b"Adobe":
+        elif code == _APP14 and length >= 14 and codestream.startswith(b"Adobe", at + 2):
             transform = codestream[at + 13]
-        elif code == _APP0 and codestream[at + 2 : at + 7] == b"JFIF\0":
+        elif code == _APP0 and codestream.startswith(b"JFIF\0", at + 2):
             jfif = True
         at += length
     raise InvalidFrame("The JPEG codestream has no frame header of a process that DICOM has.")

@@ -57,14 +57,14 @@ def describe_jpegxl(codestream: bytes) -> Codestream:
         raise cut_short(JPEG_XL)
     bits = _Bits(header[2:])
     rows, columns = _size(bits)
-    precision, xyb, grey = (8, True, False) if bits.flag() else _metadata(bits)
+    turned, precision, xyb, grey = (False, 8, True, False) if bits.flag() else _metadata(bits)
     syntax = "111" if recompressed else "112"
     return Codestream(
         family=JPEG_XL,
         media_type="image/jxl",
         transfer_syntax_uid=_DICOM + syntax,
-        rows=rows,
-        columns=columns,
+        rows=columns if turned else rows,
+        columns=rows if turned else columns,
         samples=1 if grey else 3,
         bits=precision,
         signed=False,
@@ -110,10 +110,11 @@ def _size(bits: _Bits) -> tuple[int, int]:
     return rows, (bits.take(5) + 1) * 8 if eighths else bits.number(_LENGTH)
 
 
-def _metadata(bits: _Bits) -> tuple[int, bool, bool]:
-    """Precision, whether colours are XYB, whether there are none."""
+def _metadata(bits: _Bits) -> tuple[bool, int, bool, bool]:
+    """Whether decoders exchange rows and columns, precision, whether colours are XYB, whether there are none."""
+    turned = False
     if bits.flag():
-        bits.take(3)  # orientation
+        turned = bits.take(3) >= 4  # EXIF's orientation, less 1
         if bits.flag():
             _size(bits)
         if bits.flag():
@@ -128,9 +129,9 @@ def _metadata(bits: _Bits) -> tuple[int, bool, bool]:
         raise InvalidFrame("The JPEG XL codestream has extra channels.")
     xyb = bits.flag()
     if bits.flag():
-        return precision, xyb, False
+        return turned, precision, xyb, False
     bits.take(1)  # with an ICC profile
-    return precision, xyb, bits.number(_ENUM) == 1
+    return turned, precision, xyb, bits.number(_ENUM) == 1
 
 
 def _preview(bits: _Bits) -> None:

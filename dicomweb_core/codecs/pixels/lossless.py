@@ -29,7 +29,7 @@ def _library() -> ModuleType | None:
 def missing(codec: str) -> str | None:
     """None if imagecodecs is here and has this codec; else a sentence that names it."""
     library = _library()
-    if library is not None and getattr(library, codec).available:
+    if library is not None and getattr(getattr(library, codec, None), "available", False):
         return None
     return f"This needs the library imagecodecs with its codec {codec}, which is not installed here."
 
@@ -47,11 +47,11 @@ def jpeg(frame: NativeFrame) -> bytes:
 def jpeg_ls(frame: NativeFrame) -> bytes:
     """Interleaved by sample; the precision is Bits Allocated. Of signed samples the whole cells, as if without sign."""
     samples = _side_by_side(frame)
-    # What cannot be compressed becomes longer: at most 32 bits for each of 8, or 64 for each of 16 (ISO 14495-1 A.2.1).
+    # What cannot be compressed becomes longer: at most four times, and stuffed bits (ISO 14495-1 A.2.1, 9.1).
     try:
         return _encoded("jpegls", samples)
     except InvalidFrame:
-        return _encoded("jpegls", samples, out=4 * samples.nbytes + 1024)
+        return _encoded("jpegls", samples, out=5 * samples.nbytes + 1024)
 
 
 def jpeg_2000(frame: NativeFrame) -> bytes:
@@ -86,7 +86,7 @@ def jpeg_xl(frame: NativeFrame) -> bytes:
     """A bare codestream, modular, without colour transform."""
     samples = samples_of(frame)
     precision = max(_precision(samples, frame.image), 1 if frame.image.bits_allocated == 8 else 9)
-    return _encoded("jpegxl", samples, lossless=True, effort=3, bitspersample=precision, usecontainer=False)
+    return _encoded("jpegxl", samples, lossless=True, effort=2, bitspersample=precision, usecontainer=False)
 
 
 def _htj2k(frame: NativeFrame, **options: Any) -> bytes:
@@ -107,7 +107,7 @@ def _htj2k(frame: NativeFrame, **options: Any) -> bytes:
     if header[2:4] != b"\xff\x51" or struct.unpack_from(">H", header, 40) != (image.samples,):
         raise InvalidFrame("The encoder made a header that is not understood.")
     header[42::3] = bytes([precision - 1 | image.signed << 7] * image.samples)
-    return bytes(header) + codestream[len(header) :]
+    return b"".join((header, memoryview(codestream)[len(header) :]))
 
 
 def _precision(samples: Samples, image: ImagePixel) -> int:

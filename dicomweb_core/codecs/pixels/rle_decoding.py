@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
-from dicomweb_core.codecs.pixels.samples import Samples
 from dicomweb_core.errors import InvalidFrame
 from dicomweb_core.values.pixels import ImagePixel
 
-Unpack = Callable[[memoryview, Samples], None]
-"""Decodes a segment into exactly as many bytes as the array has."""
+Unpack = Callable[[memoryview, bytearray], int]
+"""Decodes a segment into the buffer and says how many bytes it made; raises InvalidFrame."""
 
 _HEADER: Final = struct.Struct("<16I")
 _SEGMENTS: Final = 15
+_LONGEST_RUN: Final = 128
 _EXPANSION: Final = 64
 """Two bytes of a segment make at most 128 (PS3.5 G.3.1)."""
 
@@ -37,18 +38,19 @@ def decode_rle(codestream: bytes, image: ImagePixel, unpack: Unpack | None = Non
     segments = _segments(codestream, planes * cell)
     if any(_EXPANSION * len(segment) < size for segment in segments):
         raise InvalidFrame("The RLE segments are too short for Rows and Columns.")
-    if len(segments) == 1:
-        plain = np.empty(size, np.uint8)
-        unpack(segments[0], plain)
-        return plain.tobytes()
     interleaved = image.samples > 1 and not image.planar
     frame = np.empty((size, planes, cell) if interleaved else (planes, size, cell), np.uint8)
-    segment_bytes = np.empty(size, np.uint8)
+    # The last run may reach beyond the last sample.
+    unpacked = bytearray(size + _LONGEST_RUN)
+    made = np.frombuffer(unpacked, np.uint8, size)
     for number, segment in enumerate(segments):
+        if unpack(segment, unpacked) < size:
+            raise InvalidFrame("An RLE segment does not hold as many bytes as Rows and Columns make.")
+        if len(segments) == 1:
+            return made.tobytes()
         plane, significance = divmod(number, cell)
-        unpack(segment, segment_bytes)
         target = frame[:, plane] if interleaved else frame[plane]
-        target[:, cell - 1 - significance] = segment_bytes
+        target[:, cell - 1 - significance] = made
     return frame.tobytes()
 
 
@@ -62,33 +64,25 @@ def _segments(codestream: bytes, expected: int) -> list[memoryview]:
             f"The RLE header has {count} segments; Samples per Pixel and Bits Allocated make {expected}."
         )
     bounds = [*offsets[:count], len(codestream)]
-    if bounds[0] < _HEADER.size or any(end <= start for start, end in zip(bounds, bounds[1:], strict=False)):
+    if bounds[0] < _HEADER.size or any(end <= start for start, end in pairwise(bounds)):
         raise InvalidFrame("The RLE header has segments out of order or out of range.")
     view = memoryview(codestream)
-    return [view[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [view[start:end] for start, end in pairwise(bounds)]
 
 
-def unpack_segment(segment: memoryview, out: Samples) -> None:
-    """PackBits (PS3.5 G.3.2) in Python: what comes behind the last byte of `out` is padding."""
-    size, at, done, target = len(segment), 0, 0, memoryview(out)
-    room = len(target)
+def unpack_segment(segment: memoryview, out: bytearray) -> int:
+    """PackBits (PS3.5 G.3.2) in Python. What comes behind a full buffer is padding."""
+    size, room, at, done = len(segment), len(out), 0, 0
     while done < room and at < size:
         head = segment[at]
         at += 1
-        if head < 128:
-            count = head + 1
-            if at + count > size or done + count > room:
-                break
-            target[done : done + count] = segment[at : at + count]
-            at += count
-        elif head == 128:
+        if head == 128:
             continue
-        else:
-            count = 257 - head
-            if at >= size or done + count > room:
-                break
-            target[done : done + count] = segment[at : at + 1].tobytes() * count
-            at += 1
+        count = min(head + 1 if head < 128 else 257 - head, room - done)
+        run = segment[at : at + count] if head < 128 else segment[at : at + 1].tobytes() * count
+        if len(run) < count:
+            break
+        out[done : done + count] = run
+        at += count if head < 128 else 1
         done += count
-    if done < room:
-        raise InvalidFrame("An RLE segment does not hold as many bytes as Rows and Columns make.")
+    return done

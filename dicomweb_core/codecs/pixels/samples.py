@@ -1,4 +1,4 @@
-"""Arrays of samples <-> native bytes (PS3.5 8.1, 8.2) and colours (PS3.3 C.7.6.3.1.2)."""
+"""Arrays of samples <-> native bytes (PS3.5 8.1, 8.2), and their colours (PS3.3 C.7.6.3.1.2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ _BAND: Final = 1 << 18
 _TO_YBR: Final = np.array(
     [[0.2990, 0.5870, 0.1140], [-0.1687, -0.3313, 0.5000], [0.5000, -0.4187, -0.0813]], np.float32
 )
-_TO_RGB: Final = np.linalg.inv(_TO_YBR.astype(np.float64)).astype(np.float32)
 
 
 def native_bytes(samples: Samples, image: ImagePixel) -> bytes:
@@ -43,32 +42,24 @@ def with_sign(samples: Samples, precision: int, *, signed: bool) -> Samples:
     if (samples.dtype.kind == "i") == signed:
         return samples
     size = samples.dtype.itemsize
-    shift = 8 * size - precision
-    found = samples.view(f"{'i' if signed else 'u'}{size}")
-    if shift > 0:
+    found = samples.view(f"u{size}")
+    if precision < 8 * size:
         if not found.flags.writeable:
             found = found.copy()
-        np.left_shift(found, shift, out=found)
-        np.right_shift(found, shift, out=found)
-    return found
+        found &= found.dtype.type((1 << precision) - 1)
+        if signed:
+            sign = found.dtype.type(1 << (precision - 1))
+            found ^= sign
+            found -= sign
+    return found.view(f"i{size}") if signed else found
 
 
 def rgb_to_ybr(samples: Samples, bits: int) -> Samples:
     """RGB to YBR_FULL of the same precision. Shape (rows, columns, 3), unsigned."""
-    offset = np.array([0, 1 << (bits - 1), 1 << (bits - 1)], np.float32)
-    return _multiplied(samples, _TO_YBR, np.zeros(3, np.float32), offset, bits)
-
-
-def ybr_to_rgb(samples: Samples, bits: int) -> Samples:
-    """YBR_FULL to RGB of the same precision. Shape (rows, columns, 3), unsigned."""
-    offset = np.array([0, 1 << (bits - 1), 1 << (bits - 1)], np.float32)
-    return _multiplied(samples, _TO_RGB, -offset, np.zeros(3, np.float32), bits)
-
-
-def _multiplied(samples: Samples, matrix: Samples, before: Samples, after: Samples, bits: int) -> Samples:
     pixels = samples.reshape(-1, 3)
     converted = np.empty_like(pixels)
+    zero = np.array([0, 1 << (bits - 1), 1 << (bits - 1)], np.float32)
     for start in range(0, len(pixels), _BAND):
-        band = (pixels[start : start + _BAND].astype(np.float32) + before) @ matrix.T + after
+        band = pixels[start : start + _BAND].astype(np.float32) @ _TO_YBR.T + zero
         converted[start : start + _BAND] = np.clip(np.rint(band, out=band), 0, (1 << bits) - 1, out=band)
     return converted.reshape(samples.shape)
