@@ -9,14 +9,32 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+import werkzeug.test
 
+from dicomweb_core import OriginServer
+from dicomweb_core.codecs.pixels.encoding import encode
 from dicomweb_core.errors import InvalidFrame
 from dicomweb_core.services.codec_processes import CodecProcesses
 from dicomweb_core.values.limits import Limits
-from dicomweb_core.values.pixels import NativeFrame
-from tests.services.test_codec_processes import FAULTY, IMAGE, JPEG_2000, about, children, echo, open_files
+from dicomweb_core.values.pixels import ImagePixel, NativeFrame
+from dicomweb_memory import MemoryInstanceStore
+from dicomweb_wsgi import wsgi_application
+from tests.made import made, path
+from tests.served import Served
+from tests.services.test_codec_processes import (
+    FAULTY,
+    IMAGE,
+    JPEG_2000,
+    about,
+    children,
+    echo,
+    eventually,
+    gone,
+    open_files,
+)
 
 LIMITS = Limits(codec_seconds=1.0, codec_memory_bytes=128 << 20, frame_bytes=1 << 20)
 PATIENT = Limits(codec_seconds=30)
@@ -190,3 +208,78 @@ def test_an_interrupt_in_the_middle_of_a_frame_does_not_shift_the_answers_A25(co
         signal.signal(signal.SIGALRM, earlier)
     echo(codec, b"another")
     assert about(codec)["pid"] == codec.process_ids[0]
+
+
+RLE = "1.2.840.10008.1.2.5"
+NATIVE_FRAME = 'multipart/related; type="application/octet-stream"'
+
+
+def test_a_server_answers_for_the_frame_and_goes_on_A25() -> None:
+    with contextlib.closing(
+        OriginServer(
+            instances=MemoryInstanceStore(), limits=LIMITS, codec=CodecProcesses(LIMITS, processes=2, program=FAULTY)
+        )
+    ) as origin:
+        http = werkzeug.test.Client(wsgi_application(origin, mount="/dicom-web"))
+
+        def get(path: str, accept: str) -> werkzeug.test.TestResponse:
+            return http.get("/dicom-web" + path, headers={"Accept": accept})
+
+        codestreams = [b"good", b"signal SIGSEGV", b"fine", b"spin", b"well", b"allocate 300000000"]
+        origin.store([made(syntax=RLE, frames=codestreams)])
+        frames = path(1, 1, 1) + "/frames/"
+        for number, codestream in enumerate(codestreams, 1):
+            answer = get(f"{frames}{number}", NATIVE_FRAME)
+            assert answer.status_code == (200 if number % 2 else 406), number
+            if number % 2:
+                assert codestream in answer.data
+            else:
+                assert answer.json is not None
+                assert "The codec failed on this frame." in str(answer.json)
+            stored = get(f"{frames}{number}", f"{NATIVE_FRAME}; transfer-syntax=*, image/dicom-rle")
+            assert stored.status_code == 200, "as it is stored it can be had"
+        assert get(frames + "1,3,5", NATIVE_FRAME).status_code == 200
+        some = get(frames + "1,2,3", NATIVE_FRAME)
+        assert (some.status_code, "Warning" in some.headers) == (200, True), "what is missing is said"
+        assert b"good" in some.data
+        assert b"fine" in some.data
+        assert get(path(1, 1, 1) + "/metadata", "application/dicom+json").status_code == 200
+
+
+def test_the_codec_process_of_dicomweb_serve_is_killed_A25(tmp_path: Path) -> None:
+    """A real one: the command line isolates codecs unless it is told otherwise."""
+    pixels = bytes(range(4))
+    file = tmp_path / "file.dcm"
+    codestream = encode(NativeFrame(pixels, ImagePixel(2, 2, 1, 8, 8)), RLE, Limits())
+    file.write_bytes(made(syntax=RLE, frames=[codestream] * 50))
+    with Served("--server", "waitress", str(file)) as served:
+
+        def frame(number: int) -> None:
+            status, content = served.request(
+                "GET", f"{path(1, 1, 1)}/frames/{number}", headers={"Accept": NATIVE_FRAME}
+            )
+            assert status == 200
+            assert pixels in content
+
+        def codec_processes() -> list[int]:
+            tasks = Path(f"/proc/{served.process.pid}/task").iterdir()
+            return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
+        frame(1)
+        (first,) = codec_processes()
+        os.kill(first, signal.SIGSEGV)
+        frame(2)
+        (second,) = codec_processes()
+        assert second != first
+    eventually(lambda: gone(second))
+
+
+def test_dicomweb_serve_without_codec_processes(tmp_path: Path) -> None:
+    file = tmp_path / "file.dcm"
+    pixels = bytes(range(4))
+    file.write_bytes(made(syntax=RLE, frames=[encode(NativeFrame(pixels, ImagePixel(2, 2, 1, 8, 8)), RLE, Limits())]))
+    with Served("--server", "waitress", "--codec-processes", "0", str(file)) as served:
+        status, content = served.request("GET", f"{path(1, 1, 1)}/frames/1", headers={"Accept": NATIVE_FRAME})
+        assert (status, pixels in content) == (200, True)
+        tasks = Path(f"/proc/{served.process.pid}/task").iterdir()
+        assert [task.name for task in tasks if (task / "children").read_text()] == []
