@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
-import dicomweb_core
 from dicomweb_core.services.codec_messages import READ_BYTES, START, Message, NotAMessage, receive, send
 from dicomweb_core.values.limits import Limits
 
@@ -31,7 +31,7 @@ _KEPT_VARIABLES: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", 
 _START_MODULE: Final = """\
 import sys, types, importlib
 package = types.ModuleType("dicomweb_core")
-package.__path__ = sys.argv[2:]
+package.__path__ = [sys.argv[2]]
 sys.modules["dicomweb_core"] = package
 importlib.import_module(sys.argv[1]).main()
 """
@@ -39,7 +39,7 @@ importlib.import_module(sys.argv[1]).main()
 
 def program_of(module: str) -> tuple[str, ...]:
     """The command that runs `main` of a module in a Python like this one."""
-    return (sys.executable, "-B", "-P", "-c", _START_MODULE, module, *dicomweb_core.__path__)
+    return (sys.executable, "-B", "-P", "-c", _START_MODULE, module, str(Path(__file__).parents[1]))
 
 
 class CodecDied(Exception):
