@@ -125,8 +125,8 @@ def test_what_an_earlier_frame_left_behind_is_not_held_against_a_later_one_A25(c
 def test_memory_that_leaks_away_is_got_back_A25(codec: CodecProcesses) -> None:
     echo(codec)
     pids = codec.process_ids
-    for _ in range(4):
-        codec.decode(b"keep 70000000", JPEG_2000, IMAGE)
+    codec.decode(b"keep 70000000", JPEG_2000, IMAGE)
+    # Half of the ceiling is gone: it ends by itself before a good frame fails of it.
     echo(codec)
     assert codec.process_ids != pids
 

@@ -34,9 +34,9 @@ def decode(codestream: bytes, transfer_syntax_uid: str, image: ImagePixel, limit
         case b"stop":
             os.kill(os.getpid(), signal.SIGSTOP)
         case b"allocate":
-            bytearray(int(argument))
+            bytes(int(argument))
         case b"keep":
-            globals()["kept"] = bytearray(int(argument))
+            globals()["kept"] = bytes(int(argument))
         case b"exit":
             os._exit(int(argument))
         case b"print":
