@@ -16,6 +16,7 @@ from dicomweb_core.errors import (
     InvalidQuery,
     MethodNotAllowed,
     NotAcceptable,
+    Overloaded,
     StorageUnavailable,
     Unauthorized,
     UnsupportedMediaType,
@@ -28,6 +29,8 @@ from dicomweb_core.rules.query_parser import parse_metadata_fields, parse_query
 from dicomweb_core.rules.targets import Target, Transaction, allowed_methods, find_resource, parse_target
 from dicomweb_core.services import bulkdata, capabilities, pixels, retrieve, search, store_request
 from dicomweb_core.services.calls import Calls
+from dicomweb_core.services.codec import CodecInProcess, FrameCodec
+from dicomweb_core.services.frame_cache import FrameCache
 from dicomweb_core.services.site import Access, Authorize, Scope, Site, allow_all
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
 from dicomweb_core.values.limits import Limits
@@ -59,13 +62,15 @@ class OriginServer(Calls):
         status_of_no_match: int = 200,
         relative_urls: bool = False,
         require_accept: bool = False,
+        codec: FrameCodec | None = None,
     ) -> None:
-        """`require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it. See `Site` for
-        the other choices of a site."""
+        """`require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it. `codec` None:
+        frames are decoded and encoded in this process. See `Site` for the other choices of a site."""
+        limits = limits or Limits()
         super().__init__(
             Site(
                 instances=instances,
-                limits=limits or Limits(),
+                limits=limits,
                 authorize=authorize,
                 on_duplicate=on_duplicate,
                 keep_preamble=keep_preamble,
@@ -73,6 +78,8 @@ class OriginServer(Calls):
                 status_of_no_match=status_of_no_match,
                 allow_delete=allow_delete,
                 relative_urls=relative_urls,
+                codec=codec or CodecInProcess(limits),
+                frame_cache=FrameCache(limits.frame_cache_bytes),
             )
         )
         self._cors_origins = frozenset(cors_origins)
@@ -228,6 +235,6 @@ def error_response(error: DICOMwebError) -> Response:
             headers += (("Allow", ", ".join(allowed)),)
         case Unauthorized(challenge=challenge):
             headers += (("WWW-Authenticate", challenge),)
-        case StorageUnavailable():
+        case StorageUnavailable() | Overloaded():
             headers += (("Retry-After", "10"),)
     return Response(status_of(error), headers, Body.of(orjson.dumps(report)))

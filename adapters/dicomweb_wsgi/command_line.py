@@ -153,6 +153,14 @@ def _add_serve(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     processes.add_argument(
         "--threads", type=_count, default=8, metavar="N", help="threads of a process (default: %(default)s)"
     )
+    processes.add_argument(
+        "--codec-processes",
+        type=_count_or_zero,
+        metavar="N",
+        help="processes beside each of these in which frames are decoded and encoded: a damaged frame that crashes "
+        "a codec or keeps it busy for ever then costs itself only (default: one a core in all, 4 at most; 0: none, "
+        "codecs run in the server)",
+    )
     command.set_defaults(run=serve_command)
 
 
@@ -212,6 +220,10 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1024):
         raise argparse.ArgumentTypeError(f"not a number from 1 to 1024: {text}")
     return int(text)
+
+
+def _count_or_zero(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _version() -> str:

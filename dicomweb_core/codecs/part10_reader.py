@@ -67,6 +67,7 @@ _TRAITS: Final = (
     ("bits_allocated", "00280100"),
     ("bits_stored", "00280101"),
     ("samples", "00280002"),
+    ("number_of_frames", "00280008"),
     ("rows", "00280010"),
     ("columns", "00280011"),
     ("planar", "00280006"),
