@@ -34,16 +34,21 @@ class _Markers(NamedTuple):
     adobe_transform: int | None
     """Byte 11 of APP14, if it is that long."""
     jfif: bool
+    coded: int
+    """Where the first scan's data begin."""
 
 
 def describe_jpeg(codestream: bytes) -> Codestream:
     """Of bytes that begin with SOI. Raises InvalidFrame."""
     markers = _markers(codestream)
     segment, scan = markers.frame_segment, markers.scan_segment
-    if len(segment) < 6 or len(segment) != 6 + 3 * segment[5] or len(scan) != 4 + 2 * scan[0]:
+    if len(segment) < 6 or len(segment) != 6 + 3 * segment[5] or not scan or len(scan) != 4 + 2 * scan[0]:
         raise cut_short(JPEG)
     samples = segment[5]
     ls = markers.frame == _LS_FRAME
+    if ls and scan[0] > 1 and scan[-2] not in (1, 2):
+        # 14495-1 C.2.3; the library reads for seconds what cannot be.
+        raise InvalidFrame("The JPEG-LS codestream interleaves its components in no way that there is.")
     photometric, certain = _colour(markers, samples)
     return Codestream(
         family=JPEG_LS if ls else JPEG,
@@ -57,6 +62,7 @@ def describe_jpeg(codestream: bytes) -> Codestream:
         lossless=scan[-3] == 0 if ls else markers.frame in _LOSSLESS,
         photometric=photometric,
         colour_certain=certain,
+        coded=markers.coded,
         scans=markers.frame == 0xC2 or scan[0] < samples,
     )
 
@@ -81,7 +87,7 @@ def _markers(codestream: bytes) -> _Markers:
         if code == _SOS:
             if not frame:
                 break
-            return _Markers(frame, frame_segment, codestream[at + 2 : at + length], transform, jfif)
+            return _Markers(frame, frame_segment, codestream[at + 2 : at + length], transform, jfif, at + length)
         if code in _FRAMES:
             if frame:
                 raise InvalidFrame("The JPEG codestream has several frame headers.")

@@ -49,9 +49,18 @@ def jpeg_ls(frame: NativeFrame) -> bytes:
     samples = _side_by_side(frame)
     # What cannot be compressed becomes longer: at most four times, and stuffed bits (ISO 14495-1 A.2.1, 9.1).
     try:
-        return _encoded("jpegls", samples)
+        codestream = _encoded("jpegls", samples)
     except InvalidFrame:
-        return _encoded("jpegls", samples, out=5 * samples.nbytes + 1024)
+        codestream = _encoded("jpegls", samples, out=5 * samples.nbytes + 1024)
+    return _without_spiff(codestream)
+
+
+def _without_spiff(codestream: bytes) -> bytes:
+    """The encoder begins with a SPIFF header (APP8), which says RGB of whatever has three components."""
+    place = 2
+    while codestream[place : place + 2] == b"\xff\xe8":
+        place += 2 + int.from_bytes(codestream[place + 2 : place + 4], "big")
+    return b"".join((codestream[:2], memoryview(codestream)[place:]))
 
 
 def jpeg_2000(frame: NativeFrame) -> bytes:

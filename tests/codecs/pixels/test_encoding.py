@@ -237,6 +237,14 @@ def test_jpeg_lossless_says_of_ycbcr_nothing_that_is_not_true(uid: str) -> None:
     assert ybr[2:4] == b"\xff\xc3"
 
 
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_jpeg_ls_has_no_header_of_a_file(photometric: str) -> None:
+    """SPIFF would say RGB of both. SOI, SOF55; ILV is 2: interleaved by sample."""
+    codestream = encode(random_frame(ImagePixel(9, 14, 3, 8, 8, photometric=photometric)), JPEG_LS, Limits())
+    assert codestream[:4] == b"\xff\xd8\xff\xf7"
+    assert codestream[codestream.index(b"\xff\xda") + 4 :][:10] == bytes([3, 1, 0, 2, 0, 3, 0, 0, 2, 0])
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(8, 8), (64, 3000), (4100, 2), (1, 65535)])
 def test_rpcl_begins_with_a_thumbnail(rows: int, columns: int) -> None:
     """PS3.5 10.18: progression RPCL, a base resolution of at most 64, and TLM."""
