@@ -1,0 +1,163 @@
+"""Frames: one of 2,000 against one of one, and transcoding against the bare codec. One line per case.
+
+python benchmarks/bench_frames.py [directory]
+
+Requests are answered in process (`OriginServer.handle`) from LMDB; what a socket adds is the same for every server.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID
+
+from dicomweb_core import OriginServer, Request
+from dicomweb_core.values.limits import Limits
+from dicomweb_lmdb import LMDBInstanceStore
+
+ELE, RLE, JPEG, JPEG_LS = (
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.80",
+)
+JPEG_2000, HTJ2K, JPEG_LOSSLESS = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.70"
+FRAMES = 2_000
+
+
+def instance(number: int, syntax: str, codestreams: list[bytes], pixels: np.ndarray) -> tuple[bytes, str]:
+    """A multi-frame secondary capture and the path of the instance."""
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = UID(syntax)
+    data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7.4" if pixels.ndim == 3 else "1.2.840.10008.5.1.4.1.1.7.3"
+    data.StudyInstanceUID, data.SeriesInstanceUID, data.SOPInstanceUID = "2.999.1", "2.999.2", f"2.999.3.{number}"
+    data.PatientID = data.PatientName = "BENCH"
+    data.Rows, data.Columns = pixels.shape[:2]
+    data.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
+    data.PhotometricInterpretation = "YBR_FULL_422" if pixels.ndim == 3 else "MONOCHROME2"
+    if pixels.ndim == 3:
+        data.PlanarConfiguration = 0
+    data.BitsAllocated = data.BitsStored = pixels.itemsize * 8
+    data.HighBit, data.PixelRepresentation = data.BitsStored - 1, 0
+    data.NumberOfFrames = len(codestreams)
+    data.PixelData = b"".join(codestreams) if syntax == ELE else encapsulate(codestreams)
+    data["PixelData"].VR = "OW" if syntax == ELE else "OB"
+    data["PixelData"].is_undefined_length = syntax != ELE
+    stream = io.BytesIO()
+    data.save_as(stream, enforce_file_format=True)
+    return stream.getvalue(), f"/studies/2.999.1/series/2.999.2/instances/2.999.3.{number}"
+
+
+def median(call: Callable[[], object], repeats: int = 200, seconds: float = 2.0) -> float:
+    """Seconds of one call, the median."""
+    times: list[float] = []
+    while len(times) < repeats and sum(times) < seconds:
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return sorted(times)[len(times) // 2]
+
+
+def line(name: str, value: str) -> None:
+    print(f"{name:<64} {value}")
+
+
+def frames_of_many(server: OriginServer) -> None:
+    """A random frame of 2,000 compressed ones beside the frame of a single one."""
+    rng = np.random.default_rng(1)
+    tile = (rng.normal(0, 12, (256, 256, 3)).cumsum(0) + 128).clip(0, 255).astype(np.uint8)
+    codestream = imagecodecs.jpeg8_encode(tile, level=85)
+    many, path = instance(1, JPEG, [codestream] * FRAMES, tile)
+    one, single = instance(2, JPEG, [codestream], tile)
+    assert [len(server.store([content]).stored) for content in (many, one)] == [1, 1]
+    accept = (("Accept", 'multipart/related; type="image/jpeg"; transfer-syntax=*'),)
+    numbers = random.Random(1)
+
+    def get(target: str) -> None:
+        response = server.handle(Request("GET", target, headers=accept))
+        assert response.status == 200
+        response.body.read()
+
+    of_many = median(lambda: get(f"{path}/frames/{numbers.randint(1, FRAMES)}"), 1_000)
+    of_one = median(lambda: get(f"{single}/frames/1"), 1_000)
+    line(f"a random frame of {FRAMES}, JPEG 256 x 256", f"{of_many * 1e6:8.0f} µs")
+    line("the frame of a single-frame instance", f"{of_one * 1e6:8.0f} µs   ratio {of_many / of_one:.2f}")
+
+
+def transcoding(server: OriginServer) -> None:
+    """A frame through the server beside the bare codec calls, in turns."""
+    rng = np.random.default_rng(2)
+    pixels = (rng.normal(0, 20, (512, 512)).cumsum(1) + 2_000).clip(0, 4_095).astype(np.uint16)
+    native = pixels.tobytes()
+    sources: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
+        JPEG_LS: (imagecodecs.jpegls_encode(pixels), imagecodecs.jpegls_decode),
+        JPEG_2000: (imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k"), imagecodecs.jpeg2k_decode),
+        HTJ2K: (imagecodecs.htj2k_encode(pixels), imagecodecs.htj2k_decode),
+        JPEG_LOSSLESS: (imagecodecs.jpeg8_encode(pixels, lossless=True, predictor=1), imagecodecs.jpeg8_decode),
+    }
+    encoders: dict[str, Callable[[], Any]] = {
+        JPEG_LS: lambda: imagecodecs.jpegls_encode(pixels),
+        JPEG_2000: lambda: imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k"),
+        HTJ2K: lambda: imagecodecs.htj2k_encode(pixels),
+    }
+    number = 10
+    for syntax, (codestream, decode) in sources.items():
+        number += 1
+        content, path = instance(number, syntax, [codestream], pixels)
+        assert server.store([content]).stored
+        compare(server, f"{syntax} -> native", path, ELE, lambda c=codestream, d=decode: d(c), native)  # type: ignore[misc]
+    content, path = instance(number + 1, ELE, [native], pixels)
+    assert server.store([content]).stored
+    for syntax, encode in encoders.items():
+        compare(server, f"native -> {syntax}", path, syntax, encode, None)
+
+
+def compare(
+    server: OriginServer, name: str, path: str, target: str, bare: Callable[[], Any], expected: bytes | None
+) -> None:
+    """Server and bare call by turns; the ratio of the medians."""
+    accept = (("Accept", f'multipart/related; type="*/*"; transfer-syntax={target}'),)
+
+    def get() -> bytes:
+        response = server.handle(Request("GET", path + "/frames/1", headers=accept))
+        content = response.body.read()
+        assert response.status == 200, content
+        return content
+
+    assert expected is None or expected in get()
+    ours, theirs = [], []
+    for _ in range(5):
+        ours.append(median(get, 20, 0.4))
+        theirs.append(median(bare, 20, 0.4))
+    ratio = sorted(ours)[2] / sorted(theirs)[2]
+    line(f"512 x 512 x 16, {name}", f"{sorted(ours)[2] * 1e3:8.2f} ms   bare codec x {ratio:.2f}")
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(dir=sys.argv[1] if len(sys.argv) > 1 else None))
+    try:
+        store = LMDBInstanceStore(folder / "archive")
+        # Without a cache: each request decodes.
+        server = OriginServer(instances=store, limits=Limits(frame_cache_bytes=0))
+        frames_of_many(server)
+        transcoding(server)
+        server.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
