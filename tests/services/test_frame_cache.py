@@ -237,4 +237,3 @@ def test_versions_are_different_frames() -> None:
     cache.find_or_make(key(0, version=1), lambda: frame(1, b"a"))
     assert cache.find_or_make(key(0, version=2), lambda: frame(1, b"b")).data == b"b"
     assert cache.find_or_make(key(0, version=1), unexpected).data == b"a"
-
