@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -21,8 +21,7 @@ from dicomweb_core.services.pixel_forms import (
     MadeForms,
     choose_form,
     made_forms,
-    made_offers,
-    stored_offers,
+    pixel_offers,
 )
 from dicomweb_core.services.pixels import NATIVE, frame_part
 from dicomweb_core.services.site import Site
@@ -34,7 +33,6 @@ from dicomweb_core.values.blobs import BulkValue, FrameIndex, InstanceLayout, Sp
 from dicomweb_core.values.messages import HeaderList, Response
 from dicomweb_core.values.resources import InstanceRef, Ref
 from dicomweb_core.values.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
-
 
 _FAILURE_BYTES: Final = 65_536
 """What a frame that cannot be made counts for, among those made before an answer begins."""
@@ -100,8 +98,9 @@ def _pixel_value(
 ) -> Value:
     uid = stored.transfer_syntax_uid
     forms = made_forms(uid, layout, site.limits)
-    single = frames.count == 1
-    offers = stored_offers(uid, encapsulated=frames.encapsulated, single=single or not frames.encapsulated)
+    offers = pixel_offers(
+        uid, forms.syntaxes, encapsulated=frames.encapsulated, single=frames.count == 1, single_native=True
+    )
     location = f"{base_url}/{stored.ref.path}"
 
     def parts(offer: Offer) -> Iterator[Part]:
@@ -127,7 +126,6 @@ def _pixel_value(
             return 0
         return len(Transcoding(site, stored, layout, offer.transfer_syntax).frame(0).data)
 
-    offers += made_offers(forms.syntaxes, single=single, single_native=True)
     return Value(offers, parts, forms, first_frame, (stored.ref, stored.version))
 
 
@@ -143,6 +141,7 @@ def _one_frame(transcoding: Transcoding, index: int) -> Chunks:
     yield transcoding.frame(index, keep=False).data
 
 
+@lru_cache(maxsize=16)
 def value_offers(essence: str) -> tuple[Offer, ...]:
     """As its own media type or as octets."""
     return tuple(
@@ -174,7 +173,8 @@ def retrieve_values(site: Site, ref: Ref, accept: Accept, base_url: str, *, pixe
     """All bulk data, or pixel data, of all instances below `ref` (PS3.18 10.4.3.3.5, 10.4.3.3.6).
 
     A value that cannot be sent in an acceptable form is left out and counted in a Warning; if that is all of them,
-    raises NotAcceptable. Whether frames can be made is known as far as `Limits.decoded_ahead_bytes` reach. Raises NotFound, Gone. Without any bulk data the answer is a message of no parts.
+    raises NotAcceptable. Whether frames can be made is known as far as `Limits.decoded_ahead_bytes` reach. Raises
+    NotFound, Gone. Without any bulk data the answer is a message of no parts.
     """
     chosen = _Chosen(accept, site.limits.decoded_ahead_bytes)
     sendable = missing = 0
@@ -228,7 +228,7 @@ class _Chosen:
         """`room`: bytes of first frames to be made before the answer begins."""
         self._accept = accept
         self._room = room
-        self._by_offers: dict[tuple[Offer, ...], Offer | None] = {}
+        self._by_offers: dict[int, tuple[tuple[Offer, ...], Offer | None]] = {}
         self._broken: set[tuple[InstanceRef, int]] = set()
         self.refusal: NotAcceptable | None = None
 
@@ -236,14 +236,16 @@ class _Chosen:
         """None when no form is acceptable, or the frames cannot be made in it; `refusal` says why."""
         if value.frames_of in self._broken:
             return None
-        if value.offers not in self._by_offers:
+        # Alike values have the very same offers: comparing a dozen of them takes longer than choosing one.
+        key = id(value.offers)
+        if key not in self._by_offers:
             try:
                 offers = [offer for offer in value.offers if offer.multipart]
                 found: Offer | None = choose_form(self._accept, offers, value.forms)
             except NotAcceptable as error:
                 found, self.refusal = None, error
-            self._by_offers[value.offers] = found
-        return self._by_offers[value.offers]
+            self._by_offers[key] = (value.offers, found)
+        return self._by_offers[key][1]
 
     def proven_form_of(self, value: Value) -> Offer | None:
         """The same; as long as there is room it is seen whether the first frame can be made."""

@@ -99,11 +99,15 @@ def stored_offers(stored_uid: str, *, encapsulated: bool, single: bool) -> tuple
 
 
 @lru_cache(maxsize=1_024)
-def made_offers(syntaxes: tuple[str, ...], *, single: bool, single_native: bool) -> tuple[Offer, ...]:
-    """Bulk data in these transfer syntaxes, each under its media type (PS3.18 Table 8.7.3-5). `single` says whether
-    codestreams, `single_native` whether native frames would be a single part."""
-    offers = []
-    for uid in syntaxes:
+def pixel_offers(
+    stored_uid: str, made: tuple[str, ...], *, encapsulated: bool, single: bool, single_native: bool
+) -> tuple[Offer, ...]:
+    """The stored form, then those that can be `made`, each under its media type (PS3.18 Table 8.7.3-5). `single` says
+    whether codestreams would be a single part, `single_native` whether native frames would be."""
+    offers = list(
+        stored_offers(stored_uid, encapsulated=encapsulated, single=single if encapsulated else single_native)
+    )
+    for uid in made:
         alone = single_native if uid == EXPLICIT_VR_LITTLE_ENDIAN else single
         for multipart in (True, False) if alone else (True,):
             offers.append(Offer(transfer_syntax(uid).media_type, multipart=multipart, transfer_syntax=uid))

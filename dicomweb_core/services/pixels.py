@@ -14,7 +14,7 @@ from dicomweb_core.services.pixel_forms import (
     OCTETS,
     choose_form,
     made_forms,
-    made_offers,
+    pixel_offers,
     prefers_stored,
     stored_offers,
 )
@@ -66,7 +66,9 @@ def _chosen(
     if preferred is not None:
         return preferred
     forms = made_forms(uid, layout, site.limits)
-    return choose_form(accept, offers + made_offers(forms.syntaxes, single=single, single_native=single), forms)
+    encapsulated = frames.encapsulated
+    offers = pixel_offers(uid, forms.syntaxes, encapsulated=encapsulated, single=single, single_native=single)
+    return choose_form(accept, offers, forms)
 
 
 def _check_order(site: Site, layout: InstanceLayout, numbers: tuple[int, ...]) -> None:

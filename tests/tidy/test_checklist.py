@@ -28,13 +28,11 @@ GROUPS = {
 LINES = {f"{group}-{number:02}" for group, count in GROUPS.items() for number in range(1, count + 1)}
 
 _RENDERED = "rendered resources do not exist yet"
-_DECODING = "pixel data are not decoded yet"
 _CHARSETS = "UTF-8 is the only character set of answers"
 _METADATA_STORE = "instances are stored as Part 10 files only: DICOM JSON and XML are refused with 415"
 _RANGE = "optional: Range is ignored, the answer is 200 and whole"
 
 OPEN = {
-    "COM-24": _DECODING + "; what is compressed is sent as stored, or refused with 406",
     "COM-28": _RENDERED,
     "COM-30": _CHARSETS + ", so there is nothing to rank",
     "COM-31": _CHARSETS + ", and any text can be written in it",
@@ -48,7 +46,6 @@ OPEN = {
     "MUL-08": _METADATA_STORE + "; no answer mixes metadata and bulk data",
     "RET-10": "optional: answers are streamed, none is too large",
     "RET-11": "optional, and 8.5 has 206 for Range alone: a partial answer is 200 with a Warning that counts",
-    "BLK-19": _DECODING + "; a codestream is sent as it was stored",
     "STO-04": _METADATA_STORE,
     "STO-05": _METADATA_STORE,
     "STO-06": "optional; " + _METADATA_STORE,
