@@ -64,6 +64,14 @@ def read(text: bytes, limits: Limits) -> list[Attributes]:
 
     Raises InvalidPayload, also for a name that occurs twice in an object (F.3.1), and TooLarge.
     """
+    return [normalised(dataset, limits) for dataset in parse(text, limits)]
+
+
+def parse(text: bytes, limits: Limits) -> list[Any]:
+    """The elements of a JSON array, or one object: what `normalised` makes data sets of, one by one.
+
+    Raises InvalidPayload, also for a name that occurs twice in an object (F.3.1), and TooLarge.
+    """
     if len(text) > limits.model_bytes:
         raise TooLarge(
             f"A JSON text is longer than {limits.model_bytes} bytes.", limit="model_bytes", ceiling=limits.model_bytes
@@ -75,8 +83,7 @@ def read(text: bytes, limits: Limits) -> list[Attributes]:
     names = _STRING.findall(text)
     if len(names) - names.count(b"") != _count_names(parsed):
         raise InvalidPayload("A name occurs twice in a JSON object.")
-    datasets = parsed if isinstance(parsed, list) else [parsed]
-    return [normalised(dataset, limits) for dataset in datasets]
+    return parsed if isinstance(parsed, list) else [parsed]
 
 
 def normalised(dataset: object, limits: Limits) -> Attributes:
