@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from dicomweb_core.errors import InvalidDataset
@@ -21,6 +22,16 @@ _HIGH_BIT: Final = "00280102"
 _SIGNED: Final = "00280103"
 _LOSSY: Final = "00282110"
 _LOSSY_METHOD: Final = "00282114"
+
+_MISMATCH: Final = FailureReason.DATA_SET_MISMATCH
+_SIZES: Final = (
+    ("Rows (0028,0010)", _ROWS),
+    ("Columns (0028,0011)", _COLUMNS),
+    ("Samples per Pixel (0028,0002)", _SAMPLES),
+    ("Bits Allocated (0028,0100)", _BITS_ALLOCATED),
+)
+
+_COUNT: Final = re.compile("[0-9]{1,12}")
 
 LOSSY_METHODS: Final = {
     "JPEG": "ISO_10918_1",
@@ -47,7 +58,7 @@ def completed(attributes: Attributes, pixels: ImagePixel, *, native: bool = Fals
         (_SAMPLES, "Samples per Pixel (0028,0002)", pixels.samples),
     ):
         _check(_is_empty(attributes, tag) or first_value(attributes, tag) == value, name)
-    allocated = first_value(attributes, _BITS_ALLOCATED)
+    allocated = _number(attributes, _BITS_ALLOCATED, "Bits Allocated (0028,0100)")
     if allocated is not None:
         fits = allocated == pixels.bits_allocated if native else allocated >= pixels.bits_stored
         _check(fits, "Bits Allocated (0028,0100)")
@@ -55,7 +66,7 @@ def completed(attributes: Attributes, pixels: ImagePixel, *, native: bool = Fals
     if photometric:
         single = photometric.startswith("MONOCHROME") or photometric == "PALETTE COLOR"
         _check(single == (pixels.samples == 1), "Photometric Interpretation (0028,0004)")
-    stored = first_value(attributes, _BITS_STORED) or pixels.bits_stored
+    stored = _number(attributes, _BITS_STORED, "Bits Stored (0028,0101)") or pixels.bits_stored
     derived: dict[str, Attribute] = {
         _SAMPLES: _value("US", pixels.samples),
         _PHOTOMETRIC: _value("CS", pixels.photometric),
@@ -89,6 +100,25 @@ def with_lossy_compression(attributes: Attributes, method: str) -> Attributes:
     return _with_missing(attributes, lossy)
 
 
+def check_native(attributes: Attributes, size: int) -> None:
+    """Raises InvalidDataset when native pixel data of `size` bytes are not described, or fewer than described.
+
+    More are let through: real files have padding behind the last frame.
+    """
+    rows, columns, samples, bits = (_required(attributes, tag, name) for name, tag in _SIZES)
+    frames = first_text(attributes, _FRAMES).strip() or "1"
+    _check(_COUNT.fullmatch(frames) is not None, "Number of Frames (0028,0008)")
+    image = ImagePixel(rows, columns, samples, bits, bits, photometric=first_text(attributes, _PHOTOMETRIC))
+    _check((int(frames) * image.frame_bits + 7) // 8 <= size, "The size of the image (Rows, Columns, bits, frames)")
+
+
+def _required(attributes: Attributes, tag: str, name: str) -> int:
+    number = _number(attributes, tag, name)
+    if number is None:
+        raise InvalidDataset(f"{name} is missing: the pixel data cannot be read.", reason=_MISMATCH)
+    return number
+
+
 def _with_missing(attributes: Attributes, derived: dict[str, Attribute]) -> Attributes:
     missing = {tag: attribute for tag, attribute in derived.items() if _is_empty(attributes, tag)}
     return dict(sorted({**attributes, **missing}.items())) if missing else attributes
@@ -98,10 +128,20 @@ def _is_empty(attributes: Attributes, tag: str) -> bool:
     return first_value(attributes, tag) is None
 
 
+def _number(attributes: Attributes, tag: str, name: str) -> int | None:
+    """None when it is missing. Raises InvalidDataset for what is no positive integer, whatever its VR says."""
+    value = first_value(attributes, tag)
+    if value is None:
+        return None
+    if not isinstance(value, int) or value <= 0:
+        raise InvalidDataset(f"{name} is not a number of pixel data.", reason=_MISMATCH)
+    return value
+
+
 def _value(vr: str, value: Any) -> Attribute:
     return {"vr": vr, "Value": [value]}
 
 
 def _check(holds: bool, name: str) -> None:
     if not holds:
-        raise InvalidDataset(f"{name} contradicts the pixel data.", reason=FailureReason.DATA_SET_MISMATCH)
+        raise InvalidDataset(f"{name} contradicts the pixel data.", reason=_MISMATCH)

@@ -9,7 +9,7 @@ from dicomweb_core.codecs.part10_writer import Piece
 from dicomweb_core.codecs.pixels.codestreams import JPEG_XL, Codestream, describe
 from dicomweb_core.codecs.pixels.raster import open_raster
 from dicomweb_core.errors import InvalidDataset, InvalidFrame, MissingCodec, TooLarge
-from dicomweb_core.rules.image_pixel import completed, with_frames, with_lossy_compression
+from dicomweb_core.rules.image_pixel import check_native, completed, with_frames, with_lossy_compression
 from dicomweb_core.rules.pixel_media_types import (
     CODESTREAM_TYPES,
     FIXED_TYPES,
@@ -82,6 +82,7 @@ def _octets(
     if not syntax.encapsulated:
         if len(parts) > 1:
             attributes = with_frames(attributes, len(parts))
+        check_native(attributes, sum(part.length for part in parts))
         return PixelForm(attributes, pieces=[bulk.piece(part) for part in parts])
     if syntax.video:
         return _video(attributes, parts, bulk, syntax.uid, syntax.media_type.lower())

@@ -115,8 +115,11 @@ DIFFERENCES: dict[str, Callable[[Value, Value], bool]] = {
     "What was big endian is little endian": _is_byte_order,
 }
 
-CONTRADICTORY = {"JPEG2000-embedded-sequence-delimiter.dcm": "Columns (0028,0011) contradicts the pixel data"}
-"""Files that are kept as they are, and refused as metadata with bulk data: their codestream says otherwise."""
+CONTRADICTORY = {
+    "JPEG2000-embedded-sequence-delimiter.dcm": "Columns (0028,0011) contradicts the pixel data",
+    "badVR.dcm": "Number of Frames (0028,0008) contradicts the pixel data",
+}
+"""Files that are kept as they are, and refused as metadata with bulk data: their pixel data say otherwise."""
 
 RENUMBERED = {"JPGLosslessP14SV1_1s_1f_8b.dcm"}
 """Files whose private blocks are not numbered from 10H without gaps: XML does not say their numbers (PS3.19 A.1.5)."""
