@@ -47,7 +47,7 @@ class _Element(NamedTuple):
 
 _Step = _Element | bytes
 """What is written next: an element, or bytes as they are."""
-BulkLookup = Callable[[str, str, str], Sequence[Piece]]
+BulkLookup = Callable[[str, str], Sequence[Piece]]
 
 
 def write_part10(
@@ -60,9 +60,9 @@ def write_part10(
 ) -> Iterator[bytes]:
     """The file in chunks. `attributes` is the whole data set; group lengths and groups below 0004 are left out.
 
-    `bulk(path, vr, uri)` gives the value a BulkDataURI stands for, little endian: one piece, or several that follow one
-    another; of top-level Pixel Data in an encapsulated transfer syntax the frames in order, a piece each. It may raise
-    what its caller understands.
+    `bulk(path, uri)` gives the value a BulkDataURI stands for, little endian, in pieces that follow one another;
+    of top-level Pixel Data in an encapsulated transfer syntax the frames in order, a piece each. It may raise what its
+    caller understands.
     Raises InvalidDataset, naming the attribute, also after the first chunks.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
@@ -143,7 +143,7 @@ def _bulk_element(element: _Element, syntax: TransferSyntax, bulk: BulkLookup) -
     vr, uri = _vr(element), element.attribute["BulkDataURI"]
     if vr not in BULK_VRS or not isinstance(uri, str):
         raise InvalidDataset(f"{element.path} of VR {vr!r} cannot be a BulkDataURI (PS3.18 F.2.2).")
-    pieces = bulk(element.path, vr, uri)
+    pieces = bulk(element.path, uri)
     if element.path == _PIXEL_DATA and syntax.encapsulated:
         yield from _encapsulated(element.tag, pieces)
         return

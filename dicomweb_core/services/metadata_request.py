@@ -87,10 +87,10 @@ def store_metadata(
         bulk.seal()
         # All JSON is parsed before the first data set is stored: what is no JSON refuses the whole request.
         given = [dataset for document in documents for dataset in _datasets(document, site.limits)]
-        unreadable = 0
+        refused = 0
         for dataset in given:
-            unreadable += not _store(batch, site, bulk, dataset)
-        if not unreadable:
+            refused += not _store(batch, site, bulk, dataset)
+        if not refused:
             _report_unused(batch, bulk)
 
 
@@ -165,9 +165,8 @@ def _seen_uid(dataset: Any, tag: str) -> str:
 
 
 def _store(batch: StoreBatch, site: Site, bulk: BulkParts, given: _Given) -> bool:
-    """Whether the data set could be read, so that it is known which parts it refers to."""
+    """Whether the data set could be written, so that it is known which parts it refers to."""
     sop_class_uid, sop_instance_uid = given.uids
-    attributes: Attributes | None = None
     try:
         attributes = given.read()
         sop_class_uid, sop_instance_uid = _uid(attributes, "00080016"), _uid(attributes, "00080018")
@@ -183,7 +182,8 @@ def _store(batch: StoreBatch, site: Site, bulk: BulkParts, given: _Given) -> boo
         store_instance(batch, file, given.source)
     except (InvalidPayload, NotAcceptable, TooLarge, CorruptBlob) as error:
         batch.fail(error, given.source, sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid)
-    return attributes is not None
+        return False
+    return True
 
 
 def _uid(attributes: Attributes, tag: str) -> str:
@@ -194,10 +194,19 @@ def _uid(attributes: Attributes, tag: str) -> str:
 
 
 def _lookup(form: PixelForm, bulk: BulkParts) -> BulkLookup:
-    def lookup(path: str, vr: str, uri: str) -> Sequence[Piece]:
-        return form.pieces if path == PIXEL_DATA else value_pieces(path, vr, uri, bulk)
+    def lookup(path: str, uri: str) -> Sequence[Piece]:
+        return form.pieces if path == PIXEL_DATA else value_pieces(path, _vr_at(form.attributes, path), uri, bulk)
 
     return lookup
+
+
+def _vr_at(attributes: Attributes, path: str) -> str:
+    """The VR of an attribute that is there, by its tag, inside sequences `TAG/item/TAG`."""
+    *items, tag = path.split("/")
+    for sequence, index in zip(items[::2], items[1::2], strict=True):
+        attributes = attributes[sequence]["Value"][int(index)]
+    vr: str = attributes[tag]["vr"]
+    return vr
 
 
 def _report_unused(batch: StoreBatch, bulk: BulkParts) -> None:

@@ -24,6 +24,7 @@ from pydicom.multival import MultiValue
 from dicomweb_core import OriginServer
 from dicomweb_memory import MemoryInstanceStore
 from tests.clients import ANY_DICOM, BASE, JSON, Client
+from tests.metadata_messages import Bulk, message
 from tests.witnesses.real_files import name_of, real_files
 from tests.witnesses.test_metadata_against_pydicom import REFUSED
 
@@ -41,15 +42,6 @@ def bulk_data_uris(dataset: dict[str, Any]) -> Iterator[str]:
                 pending += attribute.get("Value", [])
 
 
-def message(kind: str, metadata: bytes, bulk: list[tuple[str, str, bytes]]) -> tuple[str, bytes]:
-    """Content-Type and payload: metadata, then parts of Content-Type, Content-Location and content."""
-    pieces = [b"--B\r\nContent-Type: " + kind.encode() + b"\r\n\r\n" + metadata]
-    for media_type, location, content in bulk:
-        head = f"--B\r\nContent-Type: {media_type}\r\nContent-Location: {location}\r\n\r\n"
-        pieces.append(head.encode() + content)
-    return f'multipart/related; type="{kind}"; boundary=B', b"\r\n".join([*pieces, b"--B--\r\n"])
-
-
 def round_trip(path: Path, kind: str) -> bytes:
     """The file as it comes back from the second server."""
     first = Client(OriginServer(instances=MemoryInstanceStore()))
@@ -65,7 +57,9 @@ def round_trip(path: Path, kind: str) -> bytes:
     else:
         ((_, metadata),) = first.get(f"{url}/metadata", XML).parts
     second = Client(OriginServer(instances=MemoryInstanceStore()))
-    content_type, body = message(kind, metadata, bulk)
+    content_type, body = message(
+        kind, [metadata], [Bulk(content, uri, media_type) for media_type, uri, content in bulk]
+    )
     answer = second.request("POST", "/studies", body, Content_Type=content_type)
     assert answer.status == 200, answer.content
     ((_, content),) = second.get(url.removeprefix(BASE), ANY_DICOM).parts
