@@ -41,7 +41,8 @@ _INTEGERS: Final = MappingProxyType(
         "UV": (0, (1 << 64) - 1),
     }
 )
-_FLOAT_MAX: Final = MappingProxyType({"FL": struct.unpack("<f", b"\xff\xff\x7f\x7f")[0], "FD": math.inf})
+_FLOAT_MAX: Final = MappingProxyType({"FL": float.fromhex("0x1.fffffefffffffp+127"), "FD": math.inf})
+"""What still rounds to a number of the VR: the shortest text of the largest binary32 number is above that number."""
 _WORD_BYTES: Final = MappingProxyType({"OB": 1, "UN": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8})
 _NUMBER_CODES: Final = MappingProxyType(
     {"SS": "h", "US": "H", "SL": "i", "UL": "I", "SV": "q", "UV": "Q", "FL": "f", "FD": "d"}

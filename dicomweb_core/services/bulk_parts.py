@@ -15,8 +15,8 @@ from dicomweb_core.values.messages import Buffer
 
 _OCTETS: Final = MediaType("application", "octet-stream")
 
-_COST_OF_A_PIECE: Final = 1024
-"""What writing a piece costs beside its bytes, counted as bytes."""
+_COST_OF_A_PART: Final = 1024
+"""What finding a part costs beside its bytes, counted as bytes."""
 
 
 class BulkPart(NamedTuple):
@@ -81,24 +81,32 @@ class BulkParts:
 
         Raises TooLarge when data sets that share parts would grow far beyond what was sent (`Limits.bulk_reuse`).
         """
+        indexes = self._find(uri)
+        self._used.update(indexes)
+        self._written += sum(self._parts[index].length for index in indexes)
+        self._check_reuse()
+        return [self._parts[index] for index in indexes]
+
+    def media_type_of(self, uri: str) -> str | None:
+        """The media type of the first part a BulkDataURI means, None if there is none. Raises TooLarge."""
+        indexes = self._find(uri)
+        return self._parts[indexes[0]].media_type.essence if indexes else None
+
+    def _find(self, uri: str) -> Sequence[int]:
+        self._check_reuse()
         assert self._references is not None
         indexes = self._references.parts_of(uri)
-        self._used.update(indexes)
-        self._written += sum(self._parts[index].length + _COST_OF_A_PIECE for index in indexes)
+        self._written += _COST_OF_A_PART * len(indexes)
+        return indexes
+
+    def _check_reuse(self) -> None:
         ceiling = self._site.limits.bulk_reuse
-        if self._written > ceiling * (self._size + _COST_OF_A_PIECE * len(self._parts)):
+        if self._written > ceiling * (self._size + _COST_OF_A_PART * len(self._parts)):
             raise TooLarge(
                 f"The bulk data of the request are referenced more than {ceiling} times.",
                 limit="bulk_reuse",
                 ceiling=ceiling,
             )
-        return [self._parts[index] for index in indexes]
-
-    def media_type_of(self, uri: str) -> str | None:
-        """The media type of the first part a BulkDataURI means, None if there is none."""
-        assert self._references is not None
-        indexes = self._references.parts_of(uri)
-        return self._parts[indexes[0]].media_type.essence if indexes else None
 
     def grow(self, size: int) -> None:
         """Bulk data are stored as `size` bytes of pixels after decoding. Raises TooLarge when those of a request are

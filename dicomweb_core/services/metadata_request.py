@@ -6,7 +6,7 @@ written as a Part 10 file and stored like any other, so that everything is check
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Final, NamedTuple
 
@@ -87,11 +87,40 @@ def store_metadata(
         bulk.seal()
         # All JSON is parsed before the first data set is stored: what is no JSON refuses the whole request.
         given = [dataset for document in documents for dataset in _datasets(document, site.limits)]
-        refused = 0
-        for dataset in given:
-            refused += not _store(batch, site, bulk, dataset)
-        if not refused:
-            _report_unused(batch, bulk)
+        if len(given) > site.limits.multipart_parts:
+            ceiling = site.limits.multipart_parts
+            raise TooLarge("The request has too many data sets.", limit="multipart_parts", ceiling=ceiling)
+        _store_all(batch, site, bulk, given)
+
+
+def store_datasets(
+    batch: StoreBatch,
+    site: Site,
+    datasets: Iterable[Attributes],
+    bulk_data: Mapping[str, bytes | tuple[str, bytes]],
+) -> None:
+    """Data sets in memory into the batch. `bulk_data` is the content of each BulkDataURI, octets or
+    (media type, content). Raises BadRequest for what is no media type, TooLarge, StorageUnavailable."""
+    with closing(BulkParts(site, "")) as bulk:
+        for number, (uri, content) in enumerate(bulk_data.items(), 1):
+            media_type, data = (None, content) if isinstance(content, bytes) else content
+            bulk.begin(number, None if media_type is None else MediaType.parse(media_type), PartName(uri, None))
+            bulk.write(data)
+        bulk.seal()
+        _store_all(
+            batch,
+            site,
+            bulk,
+            (_given(str(number), dataset, site.limits) for number, dataset in enumerate(datasets, 1)),
+        )
+
+
+def _store_all(batch: StoreBatch, site: Site, bulk: BulkParts, given: Iterable[_Given]) -> None:
+    refused = 0
+    for dataset in given:
+        refused += not _store(batch, site, bulk, dataset)
+    if not refused:
+        _report_unused(batch, bulk)
 
 
 def _received(
@@ -147,13 +176,13 @@ def _datasets(document: _Document, limits: Limits) -> Iterator[_Given]:
         yield _Given(document.source, lambda: from_xml(text, limits), ("", ""), None)
         return
     for dataset in dicom_json.parse(bytes(document.text), limits):
-        uids = _seen_uid(dataset, "00080016"), _seen_uid(dataset, "00080018")
-        read = _reader(dataset, limits)
-        yield _Given(document.source, read, uids, _seen_uid(dataset, _TRANSFER_SYNTAX) or None)
+        yield _given(document.source, dataset, limits)
 
 
-def _reader(dataset: object, limits: Limits) -> Callable[[], Attributes]:
-    return lambda: dicom_json.normalised(dataset, limits)
+def _given(source: str, dataset: object, limits: Limits) -> _Given:
+    uids = _seen_uid(dataset, "00080016"), _seen_uid(dataset, "00080018")
+    syntax = _seen_uid(dataset, _TRANSFER_SYNTAX) or None
+    return _Given(source, lambda: dicom_json.normalised(dataset, limits), uids, syntax)
 
 
 def _seen_uid(dataset: Any, tag: str) -> str:

@@ -155,6 +155,22 @@ def test_text_is_stored_as_utf8(client: Client) -> None:
     assert (stored.SpecificCharacterSet, stored.Manufacturer) == ("ISO_IR 192", "Ärzte 東京")
 
 
+def test_capabilities_name_what_can_be_stored(memory_client: Client) -> None:
+    described = memory_client.request("OPTIONS", "/studies", Accept="application/vnd.sun.wadl+xml").content.decode()
+    for kind in (JSON, XML):
+        assert f"<representation mediaType='multipart/related; type=\"{kind}\"'/>" in described
+        assert f'<representation mediaType="{kind}"/>' in described
+
+
+def test_data_sets_can_be_stored_from_python() -> None:
+    server = OriginServer(instances=MemoryInstanceStore())
+    report = server.store_metadata([image(1), dataset(2), image(3, uri="missing")], {"pixels": FOUR})
+    assert [item.ref.instance for item in report.stored] == [uid(1, 1, 1), uid(1, 1, 2)]
+    assert [(item.source, item.sop_instance_uid) for item in report.failed] == [("3", uid(1, 1, 3))]
+    jpeg = ("image/jpeg", imagecodecs.jpeg8_encode(GREY))
+    assert server.store_metadata([dataset(4, X7FE00010=pixel_data())], {"pixels": jpeg}).status == 200
+
+
 # -- what fails, fails alone ---------------------------------------------------------------------------------------
 
 
