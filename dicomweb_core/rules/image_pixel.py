@@ -66,6 +66,9 @@ def completed(attributes: Attributes, pixels: ImagePixel, *, native: bool = Fals
     if photometric:
         single = photometric.startswith("MONOCHROME") or photometric == "PALETTE COLOR"
         _check(single == (pixels.samples == 1), "Photometric Interpretation (0028,0004)")
+    elif pixels.samples not in (1, 3):
+        problem = f"Pixel data of {pixels.samples} samples have no Photometric Interpretation (0028,0004) of their own."
+        raise InvalidDataset(problem, reason=_MISMATCH)
     stored = _number(attributes, _BITS_STORED, "Bits Stored (0028,0101)") or pixels.bits_stored
     derived: dict[str, Attribute] = {
         _SAMPLES: _value("US", pixels.samples),

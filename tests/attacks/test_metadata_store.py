@@ -372,6 +372,10 @@ CONTRADICTIONS: dict[str, tuple[Model, Bulk]] = {
     "another media type": (image(), Bulk(JPEG, media_type="image/jp2")),
     "another transfer syntax": (image(), Bulk(JPEG, media_type="image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.70")),
     "no codestream": (image(), Bulk(b"hello", media_type="image/jpeg")),
+    "CMYK": (
+        dataset(X7FE00010=pixel_data()),
+        Bulk(imagecodecs.jpeg8_encode(np.zeros((2, 2, 4), "u1"), colorspace="CMYK"), media_type="image/jpeg"),
+    ),
     "an empty codestream": (image(), Bulk(b"", media_type="image/jp2")),
     "a codestream cut short": (image(), Bulk(JPEG[:20], media_type="image/jpeg")),
     "native and too short": (image(rows=65_535, columns=65_535), Bulk(FOUR)),
