@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import struct
@@ -17,9 +18,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from dicomweb_core import Limits, OriginServer, Request
+from dicomweb_core.storage.instances import StagedBlob
 from dicomweb_lmdb import LMDBInstanceStore
+from dicomweb_lmdb.blobs import LMDBStagedBlob
 from dicomweb_memory import MemoryInstanceStore
 from tests.clients import BASE, JSON, Client
 from tests.made import made, path
@@ -314,14 +318,29 @@ def contents(folder: Path) -> list[Path]:
     ]
 
 
+class RememberingStore(LMDBInstanceStore):
+    """Keeps what it staged from being collected."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.staged: list[StagedBlob] = []
+
+    def stage(self) -> LMDBStagedBlob:
+        self.staged.append(blob := super().stage())
+        return blob
+
+
 @pytest.mark.parametrize("cut", [10, 100_000])
 def test_what_was_staged_is_discarded_A52(tmp_path: Path, cut: int) -> None:
     """Of a message that breaks off, and of one whose data sets fail."""
-    client = Client(OriginServer(instances=LMDBInstanceStore(tmp_path / "store")))
+    store = RememberingStore(tmp_path / "store")
+    client = Client(OriginServer(instances=store))
     content_type, payload = message(JSON, [json.dumps([image()]).encode()], [Bulk(bytes(300_000))])
     assert client.request("POST", "/studies", payload[:-cut], Content_Type=content_type).status == 400
     assert post(client, [image(rows=65_535, columns=65_535)], Bulk(bytes(300_000))).status == 409
+    assert len(store.staged) >= 2
     assert contents(tmp_path) == []
+    store.close()
 
 
 # -- A53: XML ------------------------------------------------------------------------------------------------------
@@ -355,6 +374,12 @@ def test_hostile_xml_fails_alone(memory_client: Client, text: str) -> None:
 JPEG = imagecodecs.jpeg8_encode(np.zeros((2, 2), "u1"))
 
 
+def cmyk_jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("CMYK", (2, 2)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 def us(value: int) -> Model:
     return {"vr": "US", "Value": [value]}
 
@@ -374,7 +399,7 @@ CONTRADICTIONS: dict[str, tuple[Model, Bulk]] = {
     "no codestream": (image(), Bulk(b"hello", media_type="image/jpeg")),
     "CMYK": (
         dataset(X7FE00010=pixel_data()),
-        Bulk(imagecodecs.jpeg8_encode(np.zeros((2, 2, 4), "u1"), colorspace="CMYK"), media_type="image/jpeg"),
+        Bulk(cmyk_jpeg(), media_type="image/jpeg"),
     ),
     "an empty codestream": (image(), Bulk(b"", media_type="image/jp2")),
     "a codestream cut short": (image(), Bulk(JPEG[:20], media_type="image/jpeg")),
