@@ -35,6 +35,10 @@ class Codestream(NamedTuple):
     """Photometric Interpretation (0028,0004) that is true of the codestream; a monochrome one is MONOCHROME2."""
     colour_certain: bool = False
     """Markers or component names say so; else `photometric` is what is usual for three components."""
+    scans: bool = False
+    """The components or their bits come in several scans (JPEG)."""
+    coded: int = 0
+    """Where the header ends: behind the first SOS of JPEG, at the first SOT of JPEG 2000, 0 for JPEG XL."""
     start: int = 0
     """Where the bare codestream begins: not 0 in a file of boxes (JP2, JPH)."""
     end: int | None = None

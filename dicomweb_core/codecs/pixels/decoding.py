@@ -10,9 +10,10 @@ from types import ModuleType
 from typing import Final
 
 from dicomweb_core.codecs.pixels.codestreams import HTJ2K, JPEG, JPEG_2000, JPEG_LS, JPEG_XL, Codestream, describe
+from dicomweb_core.codecs.pixels.jpeg2000_header import has_whole_tile_parts
 from dicomweb_core.codecs.pixels.jpegxl_header import is_recompressed_jpeg
 from dicomweb_core.codecs.pixels.rle_decoding import Unpack, decode_rle
-from dicomweb_core.codecs.pixels.samples import Samples, native_bytes, rgb_to_ybr, with_sign
+from dicomweb_core.codecs.pixels.samples import Samples, blank, native_bytes, rgb_to_ybr, with_sign
 from dicomweb_core.errors import InvalidFrame, MissingCodec
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.pixels import ImagePixel, NativeFrame
@@ -37,6 +38,7 @@ says: a process or a wavelet other than the one of the transfer syntax is read a
 _BECOMES_FULL: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"})
 _BECOMES_RGB: Final = frozenset({"YBR_ICT", "YBR_RCT", "XYB"})
 _EOI: Final = b"\xff\xd9"
+_UNTOUCHED: Final = 0x55
 _HUFFMAN: Final = frozenset(f"{_DICOM}.4.{arc}" for arc in ("50", "51", "55", "57", "70"))
 _BLOCK_SAMPLES_PER_BYTE: Final = 512
 """A Huffman code has at least one bit: for each 8x8 block, or for each sample of a lossless process."""
@@ -80,7 +82,7 @@ def decode(codestream: bytes, transfer_syntax_uid: str, image: ImagePixel, limit
     """One frame. `image` is what its data set says; the result's `image` is `native_image` of it.
 
     Bits beyond those the codestream has are filled with the sign. A codestream without its end marker is refused,
-    since decoders would fill what is missing with grey.
+    since decoders would fill what is missing with grey; damage before that marker is seen if the library sees it.
 
     Raises InvalidFrame when the codestream is broken, contradicts `image`, or would be larger than
     `Limits.frame_bytes` (seen from its header, before anything is allocated), and MissingCodec.
@@ -125,11 +127,8 @@ def _refuse_contradiction(header: Codestream, transfer_syntax_uid: str, image: I
 
 
 def _placed(samples: Samples, header: Codestream, native: ImagePixel) -> Samples:
-    """Of the shape and the sign that the data set promises."""
-    shape = (native.rows, native.columns) if native.samples == 1 else (native.rows, native.columns, native.samples)
-    if samples.shape != shape and samples.size == native.rows * native.columns * native.samples:
-        samples = samples.reshape(shape)
-    if samples.shape != shape or samples.dtype.kind not in "iu":
+    """Of the sign that the data set promises."""
+    if samples.size != native.rows * native.columns * native.samples or samples.dtype.kind not in "iu":
         raise InvalidFrame(f"The {header.family} codestream decodes to another size than its header says.")
     return with_sign(samples, min(header.bits, native.bits_stored), signed=native.signed)
 
@@ -139,14 +138,14 @@ def _jpeg(library: ModuleType, codestream: bytes, header: Codestream, uid: str, 
     least = header.rows * header.columns // (8 if header.lossless else _BLOCK_SAMPLES_PER_BYTE)
     if header.transfer_syntax_uid in _HUFFMAN and len(codestream) < least:
         raise InvalidFrame("The JPEG codestream is too short for its size.")
-    if codestream.count(b"\xff\xda") > _SCANS:
+    if header.scans and codestream.count(b"\xff\xda") > _SCANS:
         raise InvalidFrame("The JPEG codestream has more scans than any image needs.")
     _refuse_unended(codestream, header)
     space = {3: "YCBCR", 4: "CMYK"}.get(header.samples)
     wanted = space
-    if header.colour_certain and header.photometric != "RGB" and native.photometric == "RGB":
+    if space == "YCBCR" and header.colour_certain and header.photometric != "RGB" and native.photometric == "RGB":
         wanted = "RGB"
-    samples = _called(library.jpeg8_decode, codestream, header, colorspace=space, outcolorspace=wanted)
+    samples = _decoded(library.jpeg8_decode, codestream, header, colorspace=space, outcolorspace=wanted)
     return _as_promised(samples, header, native)
 
 
@@ -158,37 +157,63 @@ def _as_promised(samples: Samples, header: Codestream, native: ImagePixel) -> Sa
 
 
 def _jpeg_ls(library: ModuleType, codestream: bytes, header: Codestream, uid: str, native: ImagePixel) -> Samples:
-    return _called(library.jpegls_decode, codestream, header)
+    _refuse_unended(codestream, header)
+    return _decoded(library.jpegls_decode, codestream, header)
 
 
 def _jpeg2000(library: ModuleType, codestream: bytes, header: Codestream, uid: str, native: ImagePixel) -> Samples:
-    """OpenJPEG, which also inverts the component transform (RGB). OpenJPH is faster but wraps where it should clamp:
-    it gets only what is lossless by transfer syntax and wavelet."""
+    """OpenJPEG, which also inverts the component transform (RGB), or the faster OpenJPH for what is lossless by
+    transfer syntax and wavelet: of lossy ones it wraps samples where it should clamp them."""
+    _refuse_unended(codestream, header)
+    if header.family == HTJ2K and header.lossless and uid in _HTJ2K_LOSSLESS:
+        samples = _high_throughput(library, codestream, header)
+        if samples is not None:
+            return samples
     if header.start or header.end:
         # The bare codestream: what boxes say of colours is not for the decoder to act on.
         codestream = codestream[header.start : header.end]
-    _refuse_unended(codestream, header)
-    if header.family == HTJ2K and header.lossless and uid in _HTJ2K_LOSSLESS:
-        return _called(library.htj2k_decode, codestream, header)
-    return _called(library.jpeg2k_decode, codestream, header)
+    return _decoded(library.jpeg2k_decode, codestream, header)
+
+
+def _high_throughput(library: ModuleType, codestream: bytes, header: Codestream) -> Samples | None:
+    """By OpenJPH, None if it did not reach the end: its binding keeps errors to itself and leaves the rest as it was
+    in memory, so the last row is marked beforehand."""
+    if header.start or not has_whole_tile_parts(codestream, header):
+        return None
+    samples = _blank(header)
+    samples[-1] = _UNTOUCHED
+    try:
+        library.htj2k_decode(codestream, out=samples)
+    except Exception:
+        return None
+    return None if (samples[-1] == _UNTOUCHED).all() else samples
 
 
 def _jpegxl(library: ModuleType, codestream: bytes, header: Codestream, uid: str, native: ImagePixel) -> Samples:
     """A recompressed JPEG is rebuilt, for only then its samples are those that were stored (PS3.5 8.2.17)."""
     if is_recompressed_jpeg(codestream):
-        rebuilt = bytes(_called(library.jpegxl_decode_jpeg, codestream, header))
+        try:
+            rebuilt = bytes(library.jpegxl_decode_jpeg(codestream))
+        except Exception as error:
+            raise InvalidFrame("The JPEG in the JPEG XL file cannot be rebuilt.") from error
         inner = describe(rebuilt)
         _refuse_contradiction(inner, _JPEG_BASELINE, native)
         return _jpeg(library, rebuilt, inner, uid, native)
-    return _as_promised(_called(library.jpegxl_decode, codestream, header, index=0), header, native)
+    return _as_promised(_decoded(library.jpegxl_decode, codestream, header, index=0), header, native)
 
 
 _DECODERS: Final = {JPEG: _jpeg, JPEG_LS: _jpeg_ls, JPEG_2000: _jpeg2000, HTJ2K: _jpeg2000, JPEG_XL: _jpegxl}
 
 
-def _called(decoder: Callable[..., Samples], codestream: bytes, header: Codestream, **options: object) -> Samples:
+def _blank(header: Codestream) -> Samples:
+    shape = (header.rows, header.columns, header.samples)
+    size = 1 if header.bits <= 8 else 2 if header.bits <= 16 else 4
+    return blank(shape if header.samples > 1 else shape[:2], f"{'i' if header.signed else 'u'}{size}")
+
+
+def _decoded(decoder: Callable[..., Samples], codestream: bytes, header: Codestream, **options: object) -> Samples:
     try:
-        return decoder(codestream, **options)
+        return decoder(codestream, out=_blank(header), **options)
     except Exception as error:
         # Libraries raise what they like; their words may quote the machine.
         raise InvalidFrame(f"The {header.family} codestream cannot be decoded.") from error
@@ -196,7 +221,7 @@ def _called(decoder: Callable[..., Samples], codestream: bytes, header: Codestre
 
 def _refuse_unended(codestream: bytes, header: Codestream) -> None:
     """EOI of JPEG and EOC of JPEG 2000 are the same two bytes, and cannot occur in the coded data before."""
-    if codestream.rfind(_EOI) < 2:
+    if codestream.rfind(_EOI, header.coded) < 0:
         raise InvalidFrame(f"The {header.family} codestream is cut short: it has no end marker.")
 
 

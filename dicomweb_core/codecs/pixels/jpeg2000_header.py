@@ -17,6 +17,7 @@ _PART_15: Final = 0x0002_0000
 _RPCL: Final = 2
 _MARKERS: Final = 1_024
 _BOXES: Final = 256
+_TILE_PARTS: Final = 100_000
 _S_YCC: Final = 18
 _FEW_TILES: Final = 256
 _TILE_SAMPLES: Final = 4_096
@@ -48,7 +49,7 @@ def describe_jpeg2000(codestream: bytes) -> Codestream:
         start, end, s_ycc = _boxed(codestream)
     if codestream[start : start + 2] != b"\xff\x4f":
         raise cut_short(JPEG_2000)
-    size, coding, high_throughput = _main_header(codestream, start + 2)
+    size, coding, high_throughput, coded = _main_header(codestream, start + 2)
     _refuse_bombs(size)
     precision, samples = size.components[0][0], len(size.components)
     photometric, certain = _colour(coding, samples, s_ycc)
@@ -64,9 +65,24 @@ def describe_jpeg2000(codestream: bytes) -> Codestream:
         lossless=coding.reversible,
         photometric=photometric,
         colour_certain=certain,
+        coded=coded,
         start=start,
         end=end,
     )
+
+
+def has_whole_tile_parts(codestream: bytes, header: Codestream) -> bool:
+    """Each tile-part is as long as it says, and EOC follows the last (15444-1 A.4.2). False also if a length is
+    left open (Psot 0) or there are very many."""
+    at = header.coded
+    for _ in range(_TILE_PARTS):
+        if codestream.startswith(b"\xff\xd9", at):
+            return at > header.coded
+        length = int.from_bytes(codestream[at + 6 : at + 10])
+        if not codestream.startswith(b"\xff\x90", at) or length < 14:
+            return False
+        at += length
+    return False
 
 
 def _boxed(codestream: bytes) -> tuple[int, int, bool]:
@@ -95,8 +111,8 @@ def _boxed(codestream: bytes) -> tuple[int, int, bool]:
     raise InvalidFrame("The JPEG 2000 file has no codestream box.")
 
 
-def _main_header(codestream: bytes, at: int) -> tuple[_Size, _Coding, bool]:
-    """Up to the first tile-part."""
+def _main_header(codestream: bytes, at: int) -> tuple[_Size, _Coding, bool, int]:
+    """Up to the first tile-part, which stands at the last of the results."""
     size: _Size | None = None
     coding: _Coding | None = None
     high_throughput, reversible = False, True
@@ -122,7 +138,7 @@ def _main_header(codestream: bytes, at: int) -> tuple[_Size, _Coding, bool]:
         at += 2 + length
     if size is None or coding is None:
         raise cut_short(JPEG_2000)
-    return size, coding._replace(reversible=coding.reversible and reversible), high_throughput
+    return size, coding._replace(reversible=coding.reversible and reversible), high_throughput, at
 
 
 def _size(segment: bytes) -> _Size:

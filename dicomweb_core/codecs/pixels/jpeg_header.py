@@ -34,16 +34,21 @@ class _Markers(NamedTuple):
     adobe_transform: int | None
     """Byte 11 of APP14, if it is that long."""
     jfif: bool
+    coded: int
+    """Where the first scan's data begin."""
 
 
 def describe_jpeg(codestream: bytes) -> Codestream:
     """Of bytes that begin with SOI. Raises InvalidFrame."""
     markers = _markers(codestream)
     segment, scan = markers.frame_segment, markers.scan_segment
-    if len(segment) < 6 or len(segment) != 6 + 3 * segment[5] or len(scan) != 4 + 2 * scan[0]:
+    if len(segment) < 6 or len(segment) != 6 + 3 * segment[5] or not scan or len(scan) != 4 + 2 * scan[0]:
         raise cut_short(JPEG)
     samples = segment[5]
     ls = markers.frame == _LS_FRAME
+    if ls and scan[0] > 1 and scan[-2] not in (1, 2):
+        # 14495-1 C.2.3; the library reads for seconds what cannot be.
+        raise InvalidFrame("The JPEG-LS codestream interleaves its components in no way that there is.")
     photometric, certain = _colour(markers, samples)
     return Codestream(
         family=JPEG_LS if ls else JPEG,
@@ -57,37 +62,39 @@ def describe_jpeg(codestream: bytes) -> Codestream:
         lossless=scan[-3] == 0 if ls else markers.frame in _LOSSLESS,
         photometric=photometric,
         colour_certain=certain,
+        coded=markers.coded,
+        scans=markers.frame == 0xC2 or scan[0] < samples,
     )
 
 
 def _markers(codestream: bytes) -> _Markers:
     """The segments up to the first scan."""
     at, frame, frame_segment, transform, jfif = 2, 0, b"", None, False
+    end = len(codestream) - 4
     for _ in range(_SEGMENTS):
-        prefix, marker = codestream[at : at + 1], codestream[at + 1 : at + 2]
-        if prefix != b"\xff" or not marker:
+        if at > end or codestream[at] != 0xFF:
             raise cut_short(JPEG)
-        code = marker[0]
+        code = codestream[at + 1]
         if code == 0xFF:  # a fill byte
             at += 1
             continue
         at += 2
         if code in _ALONE:
             continue
-        length = int.from_bytes(codestream[at : at + 2])
-        if length < 2 or at + length > len(codestream) or code in (_SOI, _EOI):
+        length = codestream[at] << 8 | codestream[at + 1]
+        if length < 2 or at + length > end + 4 or code in (_SOI, _EOI):
             raise cut_short(JPEG)
         if code == _SOS:
             if not frame:
                 break
-            return _Markers(frame, frame_segment, codestream[at + 2 : at + length], transform, jfif)
+            return _Markers(frame, frame_segment, codestream[at + 2 : at + length], transform, jfif, at + length)
         if code in _FRAMES:
             if frame:
                 raise InvalidFrame("The JPEG codestream has several frame headers.")
             frame, frame_segment = code, codestream[at + 2 : at + length]
-        elif code == _APP14 and length >= 14 and codestream[at + 2 : at + 7] == b"Adobe":
+        elif code == _APP14 and length >= 14 and codestream.startswith(b"Adobe", at + 2):
             transform = codestream[at + 13]
-        elif code == _APP0 and codestream[at + 2 : at + 7] == b"JFIF\0":
+        elif code == _APP0 and codestream.startswith(b"JFIF\0", at + 2):
             jfif = True
         at += length
     raise InvalidFrame("The JPEG codestream has no frame header of a process that DICOM has.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import Any, Final
 
 import numpy as np
@@ -14,12 +16,36 @@ Samples = NDArray[Any]
 """Integers of shape (rows, columns) or (rows, columns, samples)."""
 
 _CELLS: Final = (1, 8, 16, 32, 64)
+_KEPT_BYTES: Final = 4 << 20
 _BAND: Final = 1 << 18
 """Pixels converted at once: floating point copies stay this small."""
 
 _TO_YBR: Final = np.array(
     [[0.2990, 0.5870, 0.1140], [-0.1687, -0.3313, 0.5000], [0.5000, -0.4187, -0.0813]], np.float32
 )
+
+
+class _Scratch(threading.local):
+    buffer = bytearray()
+
+
+_scratch: Final = _Scratch()
+
+
+def blank(shape: tuple[int, ...], dtype: str) -> Samples:
+    """Zeros to decode into, so that what a decoder leaves out is not what was in memory before.
+
+    Small ones lie in memory that the thread keeps: they live until it calls this again.
+    """
+    count = math.prod(shape)
+    size = count * np.dtype(dtype).itemsize
+    if size > _KEPT_BYTES:
+        return np.zeros(shape, dtype)
+    if len(_scratch.buffer) < size:
+        _scratch.buffer = bytearray(size)
+    found = np.frombuffer(_scratch.buffer, dtype, count).reshape(shape)
+    found.fill(0)
+    return found
 
 
 def native_bytes(samples: Samples, image: ImagePixel) -> bytes:
@@ -42,14 +68,16 @@ def with_sign(samples: Samples, precision: int, *, signed: bool) -> Samples:
     if (samples.dtype.kind == "i") == signed:
         return samples
     size = samples.dtype.itemsize
-    shift = 8 * size - precision
-    found = samples.view(f"{'i' if signed else 'u'}{size}")
-    if shift > 0:
+    found = samples.view(f"u{size}")
+    if precision < 8 * size:
         if not found.flags.writeable:
             found = found.copy()
-        np.left_shift(found, shift, out=found)
-        np.right_shift(found, shift, out=found)
-    return found
+        found &= found.dtype.type((1 << precision) - 1)
+        if signed:
+            sign = found.dtype.type(1 << (precision - 1))
+            found ^= sign
+            found -= sign
+    return found.view(f"i{size}") if signed else found
 
 
 def rgb_to_ybr(samples: Samples, bits: int) -> Samples:
