@@ -10,7 +10,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ def differences(before: Dataset, after: Dataset, reasons: set[str], *, renumbere
     return found
 
 
-@lru_cache
+@cache
 def comparison(path: Path, kind: str) -> tuple[list[str], frozenset[str]]:
     """What differs without a reason, and the reasons of the rest."""
     reasons: set[str] = set()
