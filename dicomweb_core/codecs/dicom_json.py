@@ -42,7 +42,8 @@ _INTEGERS: Final = MappingProxyType(
         "UV": (0, (1 << 64) - 1),
     }
 )
-_FLOAT_MAX: Final = MappingProxyType({"FL": struct.unpack("<f", b"\xff\xff\x7f\x7f")[0], "FD": math.inf})
+_FLOAT_MAX: Final = MappingProxyType({"FL": float.fromhex("0x1.fffffefffffffp+127"), "FD": math.inf})
+"""What still rounds to a number of the VR: the shortest text of the largest binary32 number is above that number."""
 _WORD_BYTES: Final = MappingProxyType({"OB": 1, "UN": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8})
 _NUMBER_CODES: Final = MappingProxyType(
     {"SS": "h", "US": "H", "SL": "i", "UL": "I", "SV": "q", "UV": "Q", "FL": "f", "FD": "d"}
@@ -66,6 +67,14 @@ def read(text: bytes, limits: Limits) -> list[Attributes]:
 
     Raises InvalidPayload, also for a name that occurs twice in an object (F.3.1), and TooLarge.
     """
+    return [normalised(dataset, limits) for dataset in parse(text, limits)]
+
+
+def parse(text: bytes, limits: Limits) -> list[Any]:
+    """The elements of a JSON array, or one object: what `normalised` makes data sets of, one by one.
+
+    Raises InvalidPayload, also for a name that occurs twice in an object (F.3.1), and TooLarge.
+    """
     if len(text) > limits.model_bytes:
         raise TooLarge(
             f"A JSON text is longer than {limits.model_bytes} bytes.", limit="model_bytes", ceiling=limits.model_bytes
@@ -74,8 +83,7 @@ def read(text: bytes, limits: Limits) -> list[Attributes]:
     names = _STRING.findall(text)
     if len(names) - names.count(b"") != _count_names(given):
         raise InvalidPayload("A name occurs twice in a JSON object.")
-    datasets = given if isinstance(given, list) else [given]
-    return [normalised(dataset, limits) for dataset in datasets]
+    return given if isinstance(given, list) else [given]
 
 
 def normalised(dataset: object, limits: Limits) -> Attributes:

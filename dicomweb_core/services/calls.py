@@ -14,6 +14,7 @@ from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.store_report import StoreReport
 from dicomweb_core.services import bulkdata, pixels, retrieve
 from dicomweb_core.services.instance_forms import instance_in
+from dicomweb_core.services.metadata_request import store_datasets
 from dicomweb_core.services.parts import read_blob
 from dicomweb_core.services.search import find
 from dicomweb_core.services.site import EVERYTHING, Site
@@ -45,6 +46,26 @@ class Calls:
         try:
             for position, source in enumerate(sources, 1):
                 self._store_one(batch, source, position)
+            return batch.finish()
+        except BaseException:
+            batch.abandon()
+            raise
+
+    def store_metadata(
+        self,
+        datasets: Iterable[Attributes],
+        bulk_data: Mapping[str, bytes | tuple[str, bytes]] | None = None,
+        *,
+        study: str | None = None,
+    ) -> StoreReport:
+        """Stores data sets given as DICOM JSON dicts; files are made of them (PS3.18 10.5.1.4).
+
+        `bulk_data` has what each BulkDataURI stands for: bytes, or a media type and bytes, as in
+        `("image/jpeg", codestream)`. `FailedItem.source` is the 1-based position. Raises StorageUnavailable.
+        """
+        batch = StoreBatch(self.site, study=StudyRef.parse(study) if study is not None else None)
+        try:
+            store_datasets(batch, self.site, datasets, bulk_data or {})
             return batch.finish()
         except BaseException:
             batch.abandon()

@@ -12,6 +12,7 @@ from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.rules.targets import RESOURCES, Resource, Transaction
 from dicomweb_core.services.answers import single_answer
 from dicomweb_core.services.site import Site
+from dicomweb_core.services.store_request import SUPPORTED as STORED_TYPES
 from dicomweb_core.values.messages import HeaderList, Response
 from dicomweb_core.values.queries import Level
 
@@ -139,8 +140,7 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
         params.append(_INCLUDE_FIELD)
     request: Node = {"param": params} if params else {}
     if transaction is Transaction.STORE:
-        stored = ('multipart/related; type="application/dicom"', "application/dicom")
-        request["representation"] = [{"@mediaType": media_type} for media_type in stored]
+        request["representation"] = [{"@mediaType": media_type} for media_type in STORED_TYPES]
     success, failure = STATUSES.get(transaction, _RETRIEVE_STATUSES)
     response: list[Node] = [{"@status": success}, {"@status": failure}]
     if media_types:

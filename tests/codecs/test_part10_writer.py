@@ -118,6 +118,7 @@ def test_every_vr_comes_back_as_it_was(attributes: Attributes) -> None:
         ("UV", 0x00081190, ["18446744073709551615"], b"\xff" * 8),
         ("SV", 0x00081190, [-1], b"\xff" * 8),
         ("FL", 0x00081190, ["NaN"], None),
+        ("FL", 0x00081190, [3.4028235e38], b"\xff\xff\x7f\x7f"),
         ("FD", 0x00081190, ["Infinity", "-Infinity"], bytes(6) + b"\xf0\x7f" + bytes(6) + b"\xf0\xff"),
     ],
 )

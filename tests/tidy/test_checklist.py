@@ -29,7 +29,6 @@ LINES = {f"{group}-{number:02}" for group, count in GROUPS.items() for number in
 
 _RENDERED = "rendered resources do not exist yet"
 _CHARSETS = "UTF-8 is the only character set of answers"
-_METADATA_STORE = "instances are stored as Part 10 files only: DICOM JSON and XML are refused with 415"
 _RANGE = "optional: Range is ignored, the answer is 200 and whole"
 
 OPEN = {
@@ -43,20 +42,8 @@ OPEN = {
     "COM-44": "optional: a status report is always JSON",
     "COM-46": "optional: there are no ETags, a conditional GET is a GET",
     "MUL-06": _RENDERED,
-    "MUL-08": _METADATA_STORE + "; no answer mixes metadata and bulk data",
     "RET-10": "optional: answers are streamed, none is too large",
     "RET-11": "optional, and 8.5 has 206 for Range alone: a partial answer is 200 with a Warning that counts",
-    "STO-04": _METADATA_STORE,
-    "STO-05": _METADATA_STORE,
-    "STO-06": "optional; " + _METADATA_STORE,
-    "STO-09": _METADATA_STORE,
-    "STO-10": _METADATA_STORE,
-    "STO-11": _METADATA_STORE,
-    "STO-12": _METADATA_STORE,
-    "STO-13": _METADATA_STORE,
-    "STO-14": _METADATA_STORE,
-    "STO-15": _METADATA_STORE,
-    "STO-34": _METADATA_STORE,
     "SEA-08": "optional: a search that is too broad is cut with a Warning, not refused",
     "SEA-23": "does not apply: the three kinds of matching are supported (SEA-24, SEA-25, SEA-26)",
     "SEA-44": "optional: pages are by limit and offset",
