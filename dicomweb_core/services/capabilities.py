@@ -33,7 +33,7 @@ _BULK: Final = ('multipart/related; type="application/octet-stream"', 'multipart
 MEDIA_TYPES: Final[dict[Transaction, tuple[str, ...]]] = {
     Transaction.SEARCH: _METADATA,
     Transaction.STORE: (*_METADATA, "application/dicom+xml"),
-    Transaction.RETRIEVE_INSTANCES: (*_DICOM, "application/dicom"),
+    Transaction.RETRIEVE_INSTANCES: (*_DICOM, "application/dicom", "application/zip"),
     Transaction.RETRIEVE_METADATA: _METADATA,
     Transaction.RETRIEVE_FRAMES: (*_BULK, "application/octet-stream"),
     Transaction.RETRIEVE_BULKDATA_VALUE: (*_BULK, "application/octet-stream"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 import orjson
@@ -18,6 +19,7 @@ from dicomweb_core.services.parts import Chunks, Part, read_blob
 from dicomweb_core.services.pixels import OCTETS
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.sources import open_source
+from dicomweb_core.services.zip_answer import ZIP, ZippedInstance, accepted_inside, zip_answer, zip_is_chosen
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import INSTANCE_URL
 from dicomweb_core.values.messages import HeaderList, Response
@@ -39,7 +41,7 @@ _RETIRED: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.2"})
 
 
 def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> Response:
-    """All instances below `ref`, as stored or in Explicit VR Little Endian.
+    """All instances below `ref`, as stored or in Explicit VR Little Endian, as parts or in a ZIP archive.
 
     An instance that cannot be sent in any acceptable form is left out and counted in a Warning; if that is all of
     them, raises NotAcceptable. Raises NotFound, Gone, CorruptBlob before the first byte.
@@ -48,9 +50,14 @@ def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> R
     rows = site.instances.instances(ref)
     listed, rest = _listed(rows, LISTED_INSTANCES)
     chosen = _ChosenForms(site, accept, single=single)
-    if _wants_bulk_data(chosen, listed):
+    syntaxes = dict.fromkeys(row.transfer_syntax_uid for row in listed)
+    zipped = zip_is_chosen(accept, (instance_offers(site, uid, single=single) for uid in syntaxes))
+    if zipped:
+        chosen = _ChosenForms(site, accepted_inside(accept), single=False)
+    elif _wants_bulk_data(chosen, listed):
         return bulkdata.retrieve_values(site, ref, accept, base_url, pixels_only=False)
     parts: list[Part] = []
+    sent: list[InstanceRef] = []
     missing = 0
     refusal: NotAcceptable | None = None
     for row in listed:
@@ -61,14 +68,22 @@ def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> R
             refusal = error
         else:
             parts.append(instance_part(site, row, offer, base_url))
+            sent.append(row.ref)
             if not offer.multipart:
                 return part_answer(parts[0])
     if refusal is not None and not parts:
+        refusal.available = (*refusal.available, ZIP)
         raise refusal
     warning: HeaderList = ()
     if missing:
         text = f"299 {base_url}: {missing} of {len(listed)} instances cannot be sent in an acceptable form"
         warning = (("Warning", text),)
+    if zipped:
+        entries = [ZippedInstance(*one) for one in zip(sent, parts, strict=True)]
+        if rest is None:
+            return zip_answer(entries, ref, headers=warning)
+        others = (ZippedInstance(row.ref, instance_part(site, row, chosen.form_of(row), base_url)) for row in rest)
+        return zip_answer(chain(entries, others), ref, headers=warning)
     if rest is None:
         return multipart_answer(parts, DICOM, headers=warning)
     return multipart_answer(_all_parts(site, parts, rest, chosen, base_url), DICOM, headers=warning)
