@@ -130,7 +130,7 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
         params += _search_params(resource.level)
     request: Node = {"param": params} if params else {}
     if transaction is Transaction.STORE:
-        stored = ('multipart/related; type="application/dicom"', "application/dicom")
+        stored = ('multipart/related; type="application/dicom"', "application/dicom", "application/zip")
         request["representation"] = [{"@mediaType": media_type} for media_type in stored]
     success, failure = STATUSES.get(transaction, _RETRIEVE_STATUSES)
     response: list[Node] = [{"@status": success}, {"@status": failure}]

@@ -22,13 +22,14 @@ from dicomweb_core.services.answers import multipart_answer, single_answer
 from dicomweb_core.services.parts import Part
 from dicomweb_core.services.site import Scope, Site
 from dicomweb_core.services.store import StoreBatch, store_instance
+from dicomweb_core.services.zip_request import ZIP_TYPES, store_zip
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.media_types import MediaType
 from dicomweb_core.values.messages import Readable, Request, Response
 from dicomweb_core.values.resources import StudyRef
 
-SUPPORTED: Final = ('multipart/related; type="application/dicom"', "application/dicom")
-"""Content-Types of a store request (PS3.18 Table 10.5.4-1)."""
+SUPPORTED: Final = ('multipart/related; type="application/dicom"', "application/dicom", "application/zip")
+"""Content-Types of a store request (PS3.18 Table 10.5.4-1); ZIP is an extension."""
 
 RESPONSE_OFFERS: Final = (
     Offer("application/dicom+json", multipart=False, transfer_syntax=None, default=True),
@@ -51,6 +52,8 @@ def store(site: Site, request: Request, study: StudyRef | None, accept: Accept, 
     try:
         if content_type.essence == "multipart/related":
             _store_parts(batch, boundary_of(content_type), chunks, site.limits)
+        elif content_type.essence in ZIP_TYPES:
+            store_zip(batch, site, chunks)
         else:
             store_instance(batch, chunks, "1")
         report = batch.finish()
@@ -85,7 +88,7 @@ def _content_type(request: Request) -> MediaType:
     if text is None:
         raise UnsupportedMediaType("The request has no Content-Type.", supported=SUPPORTED)
     content_type = MediaType.parse(text)
-    if content_type.essence == "application/dicom":
+    if content_type.essence == "application/dicom" or content_type.essence in ZIP_TYPES:
         return content_type
     if content_type.essence != "multipart/related":
         raise UnsupportedMediaType("This Content-Type cannot be stored.", supported=SUPPORTED)
