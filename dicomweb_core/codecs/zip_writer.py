@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from dicomweb_core.errors import CorruptBlob
 
@@ -22,6 +23,7 @@ HELD_BYTES: Final = 1 << 20
 _MOST_16: Final = 0xFFFF
 _MOST_32: Final = 0xFFFFFFFF
 _LONGEST_NAME: Final = 255
+_DIRECTORY_BYTES: Final = 1 << 16
 # No segment begins with a dot: neither `..` nor a hidden file.
 _NAME: Final = re.compile(r"(?:[0-9A-Za-z_][0-9A-Za-z._-]*/)*[0-9A-Za-z_][0-9A-Za-z._-]*")
 
@@ -93,7 +95,7 @@ class _Written:
     def count(self, chunk: bytes) -> bytes:
         """The chunk, counted."""
         self.length += len(chunk)
-        self.checksum = zlib.crc32(chunk, self.checksum)
+        self.checksum = crc32(chunk, self.checksum)
         return chunk
 
 
@@ -174,7 +176,7 @@ class _Directory:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         for deflated in self._deflated:
             while deflated:
-                yield inflate.decompress(deflated, HELD_BYTES)
+                yield inflate.decompress(deflated, _DIRECTORY_BYTES)
                 deflated = inflate.unconsumed_tail
         yield inflate.flush() + _end(self._count, self._size, offset)
 
