@@ -137,6 +137,11 @@ def test_more_than_65535_entries_A76(tmp_path: Path) -> None:
         assert len(set(names)) == len(names) == count
         assert opened.read("1.2.3/3/65537.dcm") == b"065537"
         assert opened.read(names[-1]) == b"065999"
+    # The standard library does not look at the count; others do.
+    end = archive.read_bytes()[-(56 + 20 + 22) :]
+    assert end[:4] == b"PK\x06\x06"
+    assert struct.unpack_from("<QQ", end, 24) == (count, count)
+    assert struct.unpack_from("<HH", end, 56 + 20 + 8) == (0xFFFF, 0xFFFF)
 
 
 def test_memory_does_not_grow_with_entries_A76() -> None:
