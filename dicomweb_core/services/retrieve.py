@@ -50,8 +50,7 @@ def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> R
     rows = site.instances.instances(ref)
     listed, rest = _listed(rows, LISTED_INSTANCES)
     chosen = _ChosenForms(site, accept, single=single)
-    syntaxes = dict.fromkeys(row.transfer_syntax_uid for row in listed)
-    zipped = zip_is_chosen(accept, (instance_offers(site, uid, single=single) for uid in syntaxes))
+    zipped = zip_is_chosen(accept, lambda ranges: _has_form(_ChosenForms(site, ranges, single=single), listed))
     if zipped:
         chosen = _ChosenForms(site, accepted_inside(accept), single=False)
     elif _wants_bulk_data(chosen, listed):
@@ -87,6 +86,16 @@ def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> R
     if rest is None:
         return multipart_answer(parts, DICOM, headers=warning)
     return multipart_answer(_all_parts(site, parts, rest, chosen, base_url), DICOM, headers=warning)
+
+
+def _has_form(chosen: _ChosenForms, listed: list[StoredInstance]) -> bool:
+    for row in listed:
+        try:
+            chosen.form_of(row)
+        except NotAcceptable:
+            continue
+        return True
+    return False
 
 
 def _wants_bulk_data(chosen: _ChosenForms, listed: list[StoredInstance]) -> bool:

@@ -5,13 +5,12 @@ Without `transfer-syntax` every instance is in the archive as it is stored; with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from dicomweb_core.codecs.zip_writer import ZipEntry, write_zip, zip_length
-from dicomweb_core.errors import NotAcceptable
-from dicomweb_core.rules.negotiation import Accept, MediaRange, Offer, choose
+from dicomweb_core.rules.negotiation import ANY, Accept, MediaRange
 from dicomweb_core.services.answers import started
 from dicomweb_core.services.parts import Part
 from dicomweb_core.values.messages import Body, HeaderList, Response
@@ -19,6 +18,7 @@ from dicomweb_core.values.resources import InstanceRef, Ref
 
 ZIP: Final = "application/zip"
 _DICOM: Final = "application/dicom"
+_COVERING: Final = (ZIP, "application/*", ANY)
 
 
 class ZippedInstance(NamedTuple):
@@ -28,21 +28,15 @@ class ZippedInstance(NamedTuple):
     part: Part
 
 
-def zip_is_chosen(accept: Accept, offers_of_each: Iterable[Sequence[Offer]]) -> bool:
-    """Whether the client names `application/zip` and prefers it. `offers_of_each` are the forms of the instances in
-    the answer; the first that has an acceptable form decides. Among equals the archive is preferred.
-
-    Raises BadRequest when DICOM and rendered types are mixed.
-    """
-    if not any(_is_zip(accepted) for accepted in (*accept.header, *accept.parameter)):
+def zip_is_chosen(accept: Accept, can_be_sent: Callable[[Accept], bool]) -> bool:
+    """Whether the client names `application/zip`, and nothing that it prefers can be sent. `can_be_sent` tells whether
+    some instance of the answer has a form that is accepted so. Among equals the archive is preferred."""
+    ranges = accept.parameter if any(map(_is_zip, accept.parameter)) else accept.header
+    quality = max((accepted.q for accepted in ranges if _is_zip(accepted)), default=0)
+    if not quality or not any(accepted.q for accepted in accept.header if accepted.item in _COVERING):
         return False
-    for offers in offers_of_each:
-        zipped = (replace(offer, item=ZIP, multipart=False, default=False) for offer in offers if offer.item == _DICOM)
-        try:
-            return choose(accept, (*zipped, *offers)).item == ZIP
-        except NotAcceptable:
-            continue
-    return False
+    better = tuple(accepted for accepted in ranges if accepted.q > quality and not _is_zip(accepted))
+    return not can_be_sent(Accept(better)) and can_be_sent(accepted_inside(accept))
 
 
 def accepted_inside(accept: Accept) -> Accept:
