@@ -27,7 +27,7 @@ from dicomweb_core.rules.cross_origin import cross_origin_headers, is_preflight
 from dicomweb_core.rules.negotiation import Accept
 from dicomweb_core.rules.query_parser import parse_metadata_fields, parse_query
 from dicomweb_core.rules.targets import Target, Transaction, allowed_methods, find_resource, parse_target
-from dicomweb_core.services import bulkdata, capabilities, pixels, retrieve, search, store_request
+from dicomweb_core.services import bulkdata, capabilities, pixels, retrieve, search, store_request, uri_service
 from dicomweb_core.services.calls import Calls
 from dicomweb_core.services.codec import CodecInProcess, FrameCodec
 from dicomweb_core.services.frame_cache import FrameCache
@@ -117,7 +117,7 @@ class OriginServer(Calls):
             raise URITooLong(
                 f"The URL is longer than {limits.uri_bytes} bytes.", limit="uri_bytes", ceiling=limits.uri_bytes
             )
-        target = parse_target(request.method, request.path, limits)
+        target = parse_target(request.method, request.path, limits, request.query)
         scope = Scope.of(self.site.authorize(Access(target, request)), limits)
         accept = self._accept(request)
         base_url = urlsplit(request.base_url).path.rstrip("/") if self.site.relative_urls else request.base_url
@@ -188,6 +188,12 @@ def _retrieve_pixel_data(site: Site, request: Request, target: Target, accept: A
     return bulkdata.retrieve_values(site, ref, accept, request.base_url, pixels_only=True)
 
 
+def _retrieve_by_uri(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
+    _required(site, target, scope)
+    assert target.uri is not None
+    return uri_service.retrieve_by_uri(site, target.uri, accept, request.base_url)
+
+
 def _delete(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
     if not site.allow_delete:
         allowed = tuple(method for method in allowed_methods(target.resource) if method != "DELETE")
@@ -210,6 +216,7 @@ _TRANSACTIONS: Final[dict[Transaction, Answer]] = {
     Transaction.RETRIEVE_BULKDATA_VALUE: _retrieve_bulkdata_value,
     Transaction.RETRIEVE_BULKDATA: _retrieve_bulkdata,
     Transaction.RETRIEVE_PIXEL_DATA: _retrieve_pixel_data,
+    Transaction.RETRIEVE_BY_URI: _retrieve_by_uri,
     Transaction.DELETE: _delete,
     Transaction.CAPABILITIES: _capabilities,
 }

@@ -10,6 +10,8 @@ import orjson
 
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.rules.targets import RESOURCES, Resource, Transaction
+from dicomweb_core.rules.uri_parameters import RULES
+from dicomweb_core.services import uri_service
 from dicomweb_core.services.answers import single_answer
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.store_request import SUPPORTED as STORED_TYPES
@@ -34,12 +36,13 @@ _BULK: Final = ('multipart/related; type="application/octet-stream"', 'multipart
 MEDIA_TYPES: Final[dict[Transaction, tuple[str, ...]]] = {
     Transaction.SEARCH: _METADATA,
     Transaction.STORE: (*_METADATA, "application/dicom+xml"),
-    Transaction.RETRIEVE_INSTANCES: (*_DICOM, "application/dicom"),
+    Transaction.RETRIEVE_INSTANCES: (*_DICOM, "application/dicom", "application/zip"),
     Transaction.RETRIEVE_METADATA: _METADATA,
     Transaction.RETRIEVE_FRAMES: (*_BULK, "application/octet-stream"),
     Transaction.RETRIEVE_BULKDATA_VALUE: (*_BULK, "application/octet-stream"),
     Transaction.RETRIEVE_BULKDATA: _BULK,
     Transaction.RETRIEVE_PIXEL_DATA: _BULK,
+    Transaction.RETRIEVE_BY_URI: uri_service.AVAILABLE,
     Transaction.DELETE: (),
 }
 """What each transaction can answer with, the default first."""
@@ -132,8 +135,11 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
     if media_types:
         options = [{"@value": media_type} for media_type in media_types]
         params.append({"@name": "Accept", "@style": "header", "@default": media_types[0], "option": options})
+    if media_types and transaction is not Transaction.RETRIEVE_BY_URI:
         params.append({"@name": "accept", "@style": "query"})
         params.append({"@name": "charset", "@style": "query", "option": [{"@value": "utf-8"}]})
+    if transaction is Transaction.RETRIEVE_BY_URI:
+        params += _uri_params()
     if resource.level is not None and transaction is Transaction.SEARCH:
         params += _search_params(resource.level)
     if transaction is Transaction.RETRIEVE_METADATA:
@@ -152,6 +158,16 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
         node["request"] = request
     node["response"] = response
     return node
+
+
+def _uri_params() -> list[Node]:
+    params: list[Node] = []
+    for rule in RULES:
+        param: Node = {"@name": rule.name, "@style": "query"}
+        if rule.required:
+            param["@required"] = "true"
+        params.append(param)
+    return params
 
 
 def _search_params(level: Level) -> list[Node]:

@@ -17,6 +17,7 @@ from dicomweb_core.services.instance_forms import DICOM, ChosenForms, instance_p
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.pixel_forms import OCTETS
 from dicomweb_core.services.site import Site
+from dicomweb_core.services.zip_answer import ZIP, ZippedInstance, accepted_inside, zip_answer, zip_is_chosen
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import INSTANCE_URL
 from dicomweb_core.values.messages import HeaderList, Response
@@ -35,7 +36,7 @@ METADATA_OFFERS: Final = (
 
 
 def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> Response:
-    """All instances below `ref`, as stored or in another transfer syntax without loss.
+    """All instances below `ref`, as stored or in another transfer syntax without loss, as parts or in a ZIP archive.
 
     An instance that cannot be sent in any acceptable form is left out and counted in a Warning; if that is all of
     them, raises NotAcceptable. Whether frames can be made is known before the first byte as far as
@@ -45,10 +46,14 @@ def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> R
     rows = site.instances.instances(ref)
     listed, rest = _listed(rows, LISTED_INSTANCES)
     chosen = ChosenForms(site, accept, single=single)
-    if _wants_bulk_data(chosen, listed):
+    zipped = zip_is_chosen(accept, lambda ranges: _has_form(ChosenForms(site, ranges, single=single), listed))
+    if zipped:
+        chosen = ChosenForms(site, accepted_inside(accept), single=False)
+    elif _wants_bulk_data(chosen, listed):
         return bulkdata.retrieve_values(site, ref, accept, base_url, pixels_only=False)
     sent, refusal = _sendable(chosen, listed, site.limits.decoded_ahead_bytes)
     if refusal is not None and not sent:
+        refusal.available = (*refusal.available, ZIP)
         raise refusal
     if not sent[0][1].multipart:
         return part_answer(instance_part(site, *sent[0], base_url))
@@ -57,12 +62,32 @@ def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> R
         missing = len(listed) - len(sent)
         text = f"299 {base_url}: {missing} of {len(listed)} instances cannot be sent in an acceptable form"
         warning = (("Warning", text),)
-    parts: Iterable[Part]
+    parts: Iterable[tuple[InstanceRef, Part]]
     if rest is None and all(offer.transfer_syntax == row.transfer_syntax_uid for row, offer in sent):
-        parts = [instance_part(site, row, offer, base_url) for row, offer in sent]
+        parts = [(row.ref, instance_part(site, row, offer, base_url)) for row, offer in sent]
     else:
         parts = _all_parts(site, chain((row for row, _ in sent), rest or ()), chosen, base_url)
-    return multipart_answer(parts, DICOM, headers=warning)
+    return _zipped(parts, ref, warning) if zipped else _multipart(parts, warning)
+
+
+def _zipped(parts: Iterable[tuple[InstanceRef, Part]], ref: Ref, warning: HeaderList) -> Response:
+    entries = (ZippedInstance(*one) for one in parts)
+    return zip_answer(list(entries) if isinstance(parts, list) else entries, ref, headers=warning)
+
+
+def _multipart(parts: Iterable[tuple[InstanceRef, Part]], warning: HeaderList) -> Response:
+    only = (part for _, part in parts)
+    return multipart_answer(list(only) if isinstance(parts, list) else only, DICOM, headers=warning)
+
+
+def _has_form(chosen: ChosenForms, listed: list[StoredInstance]) -> bool:
+    for row in listed:
+        try:
+            chosen.form_of(row)
+        except NotAcceptable:
+            continue
+        return True
+    return False
 
 
 def _wants_bulk_data(chosen: ChosenForms, listed: list[StoredInstance]) -> bool:
@@ -103,11 +128,13 @@ def _sendable(
     return sent, refusal
 
 
-def _all_parts(site: Site, rows: Iterable[StoredInstance], chosen: ChosenForms, base_url: str) -> Iterator[Part]:
+def _all_parts(
+    site: Site, rows: Iterable[StoredInstance], chosen: ChosenForms, base_url: str
+) -> Iterator[tuple[InstanceRef, Part]]:
     """A part each; first frames are made before its headers are sent, so that another form can take its place."""
     for row in rows:
         offer, _ = chosen.proven_form_of(row)
-        yield instance_part(site, row, offer, base_url)
+        yield row.ref, instance_part(site, row, offer, base_url)
 
 
 def retrieve_metadata(

@@ -23,6 +23,7 @@ from dicomweb_core.services.parts import Part
 from dicomweb_core.services.request_parts import coding_refusal, request_parts
 from dicomweb_core.services.site import Scope, Site
 from dicomweb_core.services.store import StoreBatch, store_instance
+from dicomweb_core.services.zip_request import ZIP_TYPES, store_zip
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.media_types import MediaType
 from dicomweb_core.values.messages import Readable, Request, Response
@@ -35,8 +36,9 @@ SUPPORTED: Final = (
     "application/dicom",
     "application/dicom+json",
     "application/dicom+xml",
+    "application/zip",
 )
-"""Content-Types of a store request (PS3.18 Table 10.5.4-1). Single parts are an extension: B.21 has one."""
+"""Content-Types of a store request (PS3.18 Table 10.5.4-1). Single parts are an extension (B.21 has one), as is ZIP."""
 
 RESPONSE_OFFERS: Final = (
     Offer("application/dicom+json", multipart=False, transfer_syntax=None, default=True),
@@ -62,6 +64,8 @@ def store(site: Site, request: Request, study: StudyRef | None, accept: Accept, 
             store_metadata(batch, site, content_type, chunks, request.base_url + request.path)
         elif content_type.essence == "multipart/related":
             _store_parts(batch, boundary_of(content_type), chunks, site.limits)
+        elif content_type.essence in ZIP_TYPES:
+            store_zip(batch, site, chunks)
         else:
             store_instance(batch, chunks, "1")
         report = batch.finish()
@@ -96,7 +100,7 @@ def _content_type(request: Request) -> MediaType:
     if text is None:
         raise UnsupportedMediaType("The request has no Content-Type.", supported=SUPPORTED)
     content_type = MediaType.parse(text)
-    if _root(content_type) not in ("application/dicom", *METADATA_TYPES):
+    if _root(content_type) not in ("application/dicom", *METADATA_TYPES) and content_type.essence not in ZIP_TYPES:
         raise UnsupportedMediaType("This Content-Type cannot be stored.", supported=SUPPORTED)
     return content_type
 

@@ -22,6 +22,7 @@ GROUPS = {
     "SEA": 44,  # search: 8.3.4, 10.6, PS3.4 C
     "CAP": 7,  # capabilities: 8.9, Annexes G and H
     "DEL": 4,  # delete: an extension
+    "URI": 22,  # URI Service: chapter 9
 }
 """How many lines each group has."""
 
@@ -47,6 +48,13 @@ OPEN = {
     "SEA-08": "optional: a search that is too broad is cut with a Warning, not refused",
     "SEA-23": "does not apply: the three kinds of matching are supported (SEA-24, SEA-25, SEA-26)",
     "SEA-44": "optional: pages are by limit and offset",
+    "URI-05": _RENDERED + "; the request is understood and refused with 406",
+    "URI-11": "optional: instances are not de-identified; anonymize=yes is refused with 406, never ignored",
+    "URI-13": "optional: " + _RENDERED,
+    "URI-15": "optional: " + _RENDERED,
+    "URI-16": "optional: " + _RENDERED,
+    "URI-21": "optional: " + _RENDERED,
+    "URI-22": _RENDERED,
 }
 """What no test shows, and why. A line leaves this list with the test that names it."""
 
