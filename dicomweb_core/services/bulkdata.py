@@ -16,7 +16,7 @@ from dicomweb_core.services.answers import multipart_answer, part_answer
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.pixels import NATIVE, OCTETS, bits_allocated, frame_part, pixel_offers
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import Inflation, open_source
+from dicomweb_core.services.sources import Inflation, open_source, spans_reader
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import BINARY_VRS, PIXEL_DATA
 from dicomweb_core.values.blobs import BulkValue, InstanceLayout, Span
@@ -66,7 +66,14 @@ def value_of(
 
     def whole(offer: Offer) -> Iterator[Part]:
         media_type = NATIVE if value.path in PIXEL_DATA else offer.item
-        yield Part(media_type, lambda: value_chunks(site, stored, layout, value, inflation), value.length, location)
+        in_place = not transfer_syntax(stored.transfer_syntax_uid).big_endian
+        yield Part(
+            media_type,
+            lambda: value_chunks(site, stored, layout, value, inflation),
+            value.length,
+            location,
+            spans_reader(site, stored, layout, lambda: (Span(value.offset, value.length),)) if in_place else None,
+        )
 
     return Value(value_offers(essence), whole)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Final
 
@@ -11,7 +12,7 @@ from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services.answers import multipart_answer, part_answer
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import Inflation, open_source
+from dicomweb_core.services.sources import Inflation, open_source, spans_reader
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.blobs import FrameIndex, InstanceLayout
 from dicomweb_core.values.messages import Response
@@ -99,7 +100,17 @@ def frame_part(
         lambda: frame_chunks(site, stored, layout, frames, number - 1, inflation),
         frames.length(number - 1),
         f"{base_url}/{stored.ref.path}/frames/{number}",
+        _ranged(site, stored, layout, frames, number - 1),
     )
+
+
+def _ranged(
+    site: Site, stored: StoredInstance, layout: InstanceLayout, frames: FrameIndex, index: int
+) -> Callable[[int, int], Chunks] | None:
+    """`Part.ranged` of a frame whose bytes are sent as they lie in the file."""
+    if not frames.encapsulated and (frames.frame_bits % 8 or transfer_syntax(stored.transfer_syntax_uid).big_endian):
+        return None
+    return spans_reader(site, stored, layout, lambda: frames.fragments(index))
 
 
 def frame_chunks(
