@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from dicomweb_core.codecs.content_codings import AVAILABLE
 from dicomweb_core.errors import (
     BadRequest,
     ClientDisconnected,
@@ -16,18 +18,20 @@ from dicomweb_core.errors import (
     InvalidQuery,
     MethodNotAllowed,
     NotAcceptable,
+    RangeNotSatisfiable,
     StorageUnavailable,
     Unauthorized,
     UnsupportedMediaType,
     URITooLong,
 )
 from dicomweb_core.http_status import status_of
-from dicomweb_core.rules.cross_origin import cross_origin_headers, is_preflight
+from dicomweb_core.rules.cross_origin import cross_origin_headers, is_preflight, varies_by_origin
 from dicomweb_core.rules.negotiation import Accept
 from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.targets import Target, Transaction, allowed_methods, find_resource, parse_target
 from dicomweb_core.services import bulkdata, capabilities, pixels, retrieve, search, store_request
 from dicomweb_core.services.calls import Calls
+from dicomweb_core.services.delivery import delivered, not_modified, refuse_conditional_change, validator
 from dicomweb_core.services.site import Access, Authorize, Scope, Site, allow_all
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
 from dicomweb_core.values.limits import Limits
@@ -37,6 +41,9 @@ from dicomweb_core.values.resources import InstanceRef, SeriesRef, StudyRef
 logger: Final = logging.getLogger("dicomweb_core")
 
 _NO_SNIFFING: Final = ("X-Content-Type-Options", "nosniff")
+_NOT_KEPT: Final = ("Cache-Control", "no-store")
+_NEGOTIATED: Final = "Accept, Accept-Charset, Accept-Encoding"
+_CODINGS: Final = ("zstd", "gzip")
 
 
 class OriginServer(Calls):
@@ -59,9 +66,21 @@ class OriginServer(Calls):
         status_of_no_match: int = 200,
         relative_urls: bool = False,
         require_accept: bool = False,
+        cache_control: str = "private, no-cache",
+        content_codings: Sequence[str] = _CODINGS,
     ) -> None:
-        """`require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it. See `Site` for
-        the other choices of a site."""
+        """`require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it.
+
+        `cache_control` is what caches may do with what is read: by default a browser keeps it for its user and asks
+        each time whether it still holds, which costs no retrieval. Errors and reports are never kept.
+        `content_codings` are those that texts may be compressed with, the preferred first; `zstd` needs the library.
+        The size of a compressed text tells how much it repeats. Where a page of another origin can make a user's
+        browser search, with values of its own beside ones it is to guess, and somebody can see sizes on the wire
+        (BREACH), give `()`: no cookies, no such page.
+        See `Site` for the other choices of a site. Raises ValueError for an unknown content coding.
+        """
+        if not set(content_codings) <= set(_CODINGS):
+            raise ValueError(f"content codings are {' and '.join(_CODINGS)}")
         super().__init__(
             Site(
                 instances=instances,
@@ -76,6 +95,9 @@ class OriginServer(Calls):
             )
         )
         self._cors_origins = frozenset(cors_origins)
+        self._codings = tuple(coding for coding in content_codings if coding in AVAILABLE)
+        self._kept = ("Cache-Control", cache_control)
+        self._vary = ("Vary", _NEGOTIATED + (", Origin" if varies_by_origin(self._cors_origins) else ""))
         self._require_accept = require_accept
 
     def handle(self, request: Request) -> Response:
@@ -90,11 +112,13 @@ class OriginServer(Calls):
         except ClientDisconnected:
             raise
         except DICOMwebError as error:
-            response = error_response(error)
+            response = error_response(error, request)
         except Exception:
             logger.exception("Unexpected failure in %s", request.method)
-            response = error_response(DICOMwebError("The server failed unexpectedly."))
-        headers = (*response.headers, _NO_SNIFFING, *cross_origin_headers(request, self._cors_origins))
+            response = error_response(DICOMwebError("The server failed unexpectedly."), request)
+        kept = self._kept if request.method in _READ and response.status < 400 else _NOT_KEPT
+        of_origin = cross_origin_headers(request, self._cors_origins)
+        headers = (*response.headers, _NO_SNIFFING, kept, self._vary, *of_origin)
         return Response(response.status, headers, response.body)
 
     def _preflight(self, request: Request) -> Response:
@@ -102,7 +126,7 @@ class OriginServer(Calls):
             methods = allowed_methods(find_resource(request.path)[0])
         except DICOMwebError as error:
             return error_response(error)
-        return Response(204, cross_origin_headers(request, self._cors_origins, methods))
+        return Response(204, (("Vary", "Origin"), *cross_origin_headers(request, self._cors_origins, methods)))
 
     def _answer(self, request: Request) -> Response:
         limits = self.site.limits
@@ -115,7 +139,20 @@ class OriginServer(Calls):
         accept = self._accept(request)
         base_url = urlsplit(request.base_url).path.rstrip("/") if self.site.relative_urls else request.base_url
         request = Request(request.method, request.path, request.query, request.headers, request.body, base_url)
-        return _TRANSACTIONS[target.transaction](self.site, request, target, accept, scope)
+        refuse_conditional_change(request)
+        opaque = None
+        if target.transaction in _OF_STORED:
+            ref = _required(target)
+            self.site.require(ref, scope)
+            if request.method in _READ:
+                # Of the state before the answer is made: a tag may be older than what it stands for, never newer.
+                version = self.site.instances.version(ref)
+                opaque = validator(version, request, scope.keys, self.site.send_retired_syntaxes)
+                unchanged = not_modified(request, opaque, self._codings)
+                if unchanged is not None:
+                    return unchanged
+        response = _TRANSACTIONS[target.transaction](self.site, request, target, accept, scope)
+        return delivered(request, response, opaque, self._codings)
 
     def _accept(self, request: Request) -> Accept:
         header = request.header("Accept")
@@ -149,34 +186,34 @@ def _store(site: Site, request: Request, target: Target, accept: Accept, scope: 
 
 
 def _retrieve_instances(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     return retrieve.retrieve_instances(site, ref, accept, request.base_url)
 
 
 def _retrieve_metadata(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     return retrieve.retrieve_metadata(site, ref, accept, request.base_url)
 
 
 def _retrieve_frames(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     assert isinstance(ref, InstanceRef)
     return pixels.retrieve_frames(site, ref, target.frames, accept, request.base_url)
 
 
 def _retrieve_bulkdata_value(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     assert isinstance(ref, InstanceRef)
     return bulkdata.retrieve_value(site, ref, target.bulk_path, accept, request.base_url)
 
 
 def _retrieve_bulkdata(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     return bulkdata.retrieve_values(site, ref, accept, request.base_url, pixels_only=False)
 
 
 def _retrieve_pixel_data(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     return bulkdata.retrieve_values(site, ref, accept, request.base_url, pixels_only=True)
 
 
@@ -184,7 +221,7 @@ def _delete(site: Site, request: Request, target: Target, accept: Accept, scope:
     if not site.allow_delete:
         allowed = tuple(method for method in allowed_methods(target.resource) if method != "DELETE")
         raise MethodNotAllowed("Deleting is switched off on this server.", allowed=allowed)
-    site.instances.delete(_required(site, target, scope))
+    site.instances.delete(_required(target))
     return Response(204)
 
 
@@ -207,15 +244,20 @@ _TRANSACTIONS: Final[dict[Transaction, Answer]] = {
 }
 
 
-def _required(site: Site, target: Target, scope: Scope) -> StudyRef | SeriesRef | InstanceRef:
+_READ: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OF_STORED: Final = frozenset(_TRANSACTIONS) - {Transaction.SEARCH, Transaction.STORE, Transaction.CAPABILITIES}
+"""What names something that has to be there, inside the scope of the request."""
+
+
+def _required(target: Target) -> StudyRef | SeriesRef | InstanceRef:
     if target.ref is None:
         raise BadRequest("The target names no study.")
-    site.require(target.ref, scope)
     return target.ref
 
 
-def error_response(error: DICOMwebError) -> Response:
-    """A Status Report as JSON (PS3.18 8.6.3): what went wrong in one sentence, and what would be possible."""
+def error_response(error: DICOMwebError, request: Request | None = None) -> Response:
+    """A Status Report (PS3.18 8.6.3): what went wrong in one sentence, and what would be possible. JSON, or HTML for a
+    request of a browser that shows it."""
     report: dict[str, object] = {"error": type(error).__name__, "detail": error.detail}
     headers: HeaderList = (("Content-Type", "application/json"),)
     match error:
@@ -229,4 +271,20 @@ def error_response(error: DICOMwebError) -> Response:
             headers += (("WWW-Authenticate", challenge),)
         case StorageUnavailable():
             headers += (("Retry-After", "10"),)
-    return Response(status_of(error), headers, Body.of(orjson.dumps(report)))
+        case RangeNotSatisfiable(size=size):
+            headers += (("Content-Range", f"bytes */{size}"),)
+    status = status_of(error)
+    if request is not None and _shows_html(request):
+        title = f"{status} {type(error).__name__}"
+        page = (
+            f"<!DOCTYPE html><html lang=en><title>{title}</title><h1>{title}</h1><p>{escape(error.detail)}</p></html>"
+        )
+        of_page = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", "default-src 'none'"))
+        return Response(status, (*of_page, *headers[1:]), Body.of(page.encode("utf-8", "replace")))
+    return Response(status, headers, Body.of(orjson.dumps(report)))
+
+
+def _shows_html(request: Request) -> bool:
+    """Whether the client names text/html and no JSON: browsers do, programs do not."""
+    accepted = (request.header("Accept") or "").lower()
+    return "text/html" in accepted and "json" not in accepted
