@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -156,17 +157,23 @@ class OriginServer(Calls):
 
     def _accept(self, request: Request) -> Accept:
         header = request.header("Accept")
-        parameter = None
-        if "accept=" in request.query:
+        parameter = charset = None
+        if "accept=" in request.query or "charset=" in request.query:
+            # What is wrong with a charset is ignored (8.3.3.2).
+            errors = "strict" if "accept=" in request.query else "replace"
             try:
-                pairs = parse_qsl(request.query, keep_blank_values=True, errors="strict")
+                pairs = parse_qsl(request.query, keep_blank_values=True, errors=errors)
             except ValueError as error:
                 raise InvalidQuery("The query string is not percent-encoded UTF-8.") from error
-            values = [value for name, value in pairs if name == "accept"]
-            parameter = ",".join(values) if values else None
+            parameter = ",".join(value for name, value in pairs if name == "accept") or None
+            charset = ",".join(value for name, value in pairs if name == "charset") or None
+        charsets = request.header("Accept-Charset")
         if header is None and parameter is None and self._require_accept:
             raise NotAcceptable("The request has no Accept header (PS3.18 8.7.7).")
-        return Accept.parse(header, parameter, self.site.limits)
+        accept = Accept.parse(header, parameter, self.site.limits)
+        if charset is None and charsets is None:
+            return accept
+        return replace(accept, charset_header=charsets, charset_parameter=charset)
 
 
 Answer = Callable[[Site, Request, Target, Accept, Scope], Response]

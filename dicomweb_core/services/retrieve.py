@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import orjson
-
 from dicomweb_core.codecs.dicom_json import with_urls
-from dicomweb_core.codecs.dicom_xml import to_xml
 from dicomweb_core.codecs.explicit_little_endian import to_explicit_little_endian
 from dicomweb_core.errors import NotAcceptable
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services import bulkdata
-from dicomweb_core.services.answers import multipart_answer, part_answer, text_answer
+from dicomweb_core.services.answers import HELD_BYTES, multipart_answer, part_answer, text_answer
 from dicomweb_core.services.parts import Chunks, Part, read_blob
 from dicomweb_core.services.pixels import OCTETS
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.sources import open_source
+from dicomweb_core.services.texts import TextForm
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import INSTANCE_URL
 from dicomweb_core.values.messages import HeaderList, Response
@@ -187,31 +185,39 @@ def _converted(site: Site, row: StoredInstance) -> Chunks:
 def retrieve_metadata(site: Site, ref: Ref, accept: Accept, base_url: str) -> Response:
     """The metadata of all instances below `ref`: one JSON array, or a part of XML each.
 
-    Raises NotFound, Gone, NotAcceptable.
+    A text that the character set asked for cannot represent is refused as long as the status is open: within the
+    first `HELD_BYTES` of JSON, the first part of XML. Raises NotFound, Gone, NotAcceptable.
     """
     offer = choose(accept, METADATA_OFFERS)
     rows = site.instances.metadata(ref)
+    form = TextForm.of(accept, offer)
     if offer.item == JSON:
         location = (("Content-Location", f"{base_url}/{ref.path}/metadata"),)
-        return text_answer(_json_array(rows, base_url), JSON, headers=location)
+        return text_answer(_json_array(rows, base_url, form), form.media_type, headers=location)
     parts = (
-        Part.of(to_xml(orjson.loads(served_text(text, base_url, row))), XML, f"{base_url}/{row.path}/metadata")
-        for row, text in rows
+        Part.of(
+            form.xml(served_text(text, base_url, row), decided=place > 0),
+            form.media_type,
+            f"{base_url}/{row.path}/metadata",
+        )
+        for place, (row, text) in enumerate(rows)
     )
     return multipart_answer(parts, XML)
 
 
-def _json_array(rows: Iterator[tuple[InstanceRef, bytes]], base_url: str) -> Chunks:
+def _json_array(rows: Iterator[tuple[InstanceRef, bytes]], base_url: str, form: TextForm) -> Chunks:
     separator = b"["
     pieces: list[bytes] = []
-    size = 0
+    size = sent = 0
     for ref, text in rows:
-        pieces += (separator, served_text(text, base_url, ref))
+        text = form.json(served_text(text, base_url, ref), decided=sent > HELD_BYTES)
+        pieces += (separator, text)
         separator = b","
         size += len(text)
         if size > 256 << 10:
             yield b"".join(pieces)
             pieces.clear()
+            sent += size
             size = 0
     pieces.append(b"]" if separator == b"," else b"[]")
     yield b"".join(pieces)
