@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from dicomweb_core.codecs import multipart_encoder as multipart
@@ -22,19 +23,32 @@ from dicomweb_core.services.parts import Chunks
 from dicomweb_core.values.blobs import Span
 from dicomweb_core.values.messages import Body, Request, Response
 
-_REPRESENTATIONS: Final = 1
-"""Of what is made of the same stored bytes and the same request. Count it up when that changes: all tags change."""
+
+def _versions(*distributions: str) -> tuple[str | None, ...]:
+    found: list[str | None] = []
+    for name in distributions:
+        try:
+            found.append(version(name))
+        except PackageNotFoundError:
+            found.append(None)
+    return tuple(found)
+
+
+_MADE_BY: Final = (1, *_versions("dicomweb-core", "imagecodecs", "Pillow"))
+"""What makes answers of stored bytes: another version may make others of the same. The number is counted up when this
+code does, between versions."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def validator(version: bytes, request: Request, *choices: object) -> str:
+def validator(state: bytes, request: Request, *choices: object) -> str:
     """The opaque part of the tag of an answer that is a function of stored content, the request and `choices`.
 
-    It is known before the answer is made. Nobody who does not know `version` can compute it.
+    It is known before the answer is made. `state` is
+    `InstanceStore.version`: nobody who does not know it can compute the tag.
     """
     accepted = (request.header("Accept"), request.header("Accept-Charset"))
-    told = (_REPRESENTATIONS, version, request.path, request.query, request.base_url, *accepted, *choices)
+    told = (_MADE_BY, state, request.path, request.query, request.base_url, *accepted, *choices)
     return hashlib.blake2b(repr(told).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -168,8 +182,14 @@ def _partial(whole: Response, spans: Sequence[Span], size: int) -> Response:
 def _several(body: Body, heads: Sequence[bytes], spans: Sequence[Span], boundary: bytes) -> Chunks:
     assert body.ranged is not None
     for head, span in zip(heads, spans, strict=True):
-        yield head
-        yield from body.ranged(*span)
+        with ExitStack() as stack:
+            chunks = body.ranged(*span)
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                stack.callback(close)
+            # With the first content: what fails, fails before it.
+            yield head + next(chunks, b"")
+            yield from chunks
         yield multipart.PART_END
     yield multipart.closing(boundary)
 

@@ -295,7 +295,7 @@ def test_several_ranges_are_a_message_COM_38(filled: Client) -> None:
     head = b"Content-Type: " + content_type.encode() + b"\r\n\r\n"
     message = BytesParser(policy=HTTP).parsebytes(head + answer.content)
     size = len(whole.content)
-    parts = [(part["Content-Range"], part["Content-Type"]) for part in message.iter_parts()]  # type: ignore[attr-defined]
+    parts = [(part["Content-Range"], part["Content-Type"].replace('"', "")) for part in message.iter_parts()]  # type: ignore[attr-defined]
     of_part = whole.header("Content-Type")
     expected = [f"bytes 128-131/{size}", f"bytes 0-1/{size}", f"bytes {size - 2}-{size - 1}/{size}"]
     assert parts == [(one, of_part) for one in expected]
@@ -494,7 +494,7 @@ def test_text_comes_in_the_character_set_asked_for_COM_30(
     if terms != ["ISO_IR 192"]:
         name = headers["content-type"].partition("charset=")[2]
         assert document.startswith(f'<?xml version="1.0" encoding="{name}"?>'.encode())
-        assert NAMES[study].popitem()[1][0] if False else document.decode(name)
+        assert ("Jérôme" if study == 1 else "山田") in document.decode(name)
 
 
 @pytest.mark.parametrize("accept", [JSON, XML])

@@ -29,21 +29,12 @@ LINES = {f"{group}-{number:02}" for group, count in GROUPS.items() for number in
 
 _RENDERED = "rendered resources do not exist yet"
 _DECODING = "pixel data are not decoded yet"
-_CHARSETS = "UTF-8 is the only character set of answers"
 _METADATA_STORE = "instances are stored as Part 10 files only: DICOM JSON and XML are refused with 415"
-_RANGE = "optional: Range is ignored, the answer is 200 and whole"
 
 OPEN = {
     "COM-24": _DECODING + "; what is compressed is sent as stored, or refused with 406",
     "COM-28": _RENDERED,
-    "COM-30": _CHARSETS + ", so there is nothing to rank",
-    "COM-31": _CHARSETS + ", and any text can be written in it",
-    "COM-32": _CHARSETS,
-    "COM-36": "optional: no content coding is applied",
-    "COM-38": _RANGE,
-    "COM-39": _RANGE,
-    "COM-44": "optional: a status report is always JSON",
-    "COM-46": "optional: there are no ETags, a conditional GET is a GET",
+    "COM-44": "optional: a status report is JSON, and HTML only for a client that names text/html and no JSON",
     "MUL-06": _RENDERED,
     "MUL-08": _METADATA_STORE + "; no answer mixes metadata and bulk data",
     "RET-10": "optional: answers are streamed, none is too large",
