@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 IDENTITY: Final = "identity"
@@ -29,7 +29,7 @@ class Coding(NamedTuple):
     required: bool = False
 
 
-def choose_coding(accept_encoding: str | None, available: Sequence[str]) -> Coding:
+def choose_coding(accept_encoding: str | None, available: tuple[str, ...]) -> Coding:
     """The coding of highest quality; among equals the first of `available`.
 
     Without the header, and when nothing that is available is accepted, there is none: 12.5.3 allows that to be sent.
@@ -37,6 +37,11 @@ def choose_coding(accept_encoding: str | None, available: Sequence[str]) -> Codi
     """
     if accept_encoding is None or len(accept_encoding) > _LONGEST:
         return Coding()
+    return _chosen(accept_encoding, available)
+
+
+@lru_cache(maxsize=128)
+def _chosen(accept_encoding: str, available: tuple[str, ...]) -> Coding:
     qualities: dict[str, float] = {}
     position = 0
     while position < len(accept_encoding):

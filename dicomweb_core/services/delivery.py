@@ -44,15 +44,15 @@ _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 def validator(state: bytes, request: Request, *choices: object) -> str:
     """The opaque part of the tag of an answer that is a function of stored content, the request and `choices`.
 
-    It is known before the answer is made. `state` is
-    `InstanceStore.version`: nobody who does not know it can compute the tag.
+    It is known before the answer is made. `state` is of `InstanceStore.version`: who does not know it cannot compute
+    the tag.
     """
     accepted = (request.header("Accept"), request.header("Accept-Charset"))
     told = (_MADE_BY, state, request.path, request.query, request.base_url, *accepted, *choices)
     return hashlib.blake2b(repr(told).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def not_modified(request: Request, opaque: str, codings: Sequence[str]) -> Response | None:
+def not_modified(request: Request, opaque: str, codings: tuple[str, ...]) -> Response | None:
     """304 if the client says that it has this answer, before it is made.
 
     `*` is not looked at here: whether there is an answer only the transaction knows.
@@ -69,12 +69,14 @@ def not_modified(request: Request, opaque: str, codings: Sequence[str]) -> Respo
 def refuse_conditional_change(request: Request) -> None:
     """Raises PreconditionFailed for If-Match in a request that changes something: our tags are of representations, and
     what they say of the present state of a resource can be outdated when the change is made."""
+    if request.method in _READING:
+        return
     condition = request.header("If-Match")
-    if request.method not in _READING and condition is not None and not names_any(condition):
+    if condition is not None and not names_any(condition):
         raise PreconditionFailed("If-Match with entity tags cannot be promised for requests that change something.")
 
 
-def delivered(request: Request, response: Response, opaque: str | None, codings: Sequence[str]) -> Response:
+def delivered(request: Request, response: Response, opaque: str | None, codings: tuple[str, ...]) -> Response:
     """The response to this request that an answer becomes.
 
     `opaque` is what `validator` gave; without it the tag is made of what lies in memory. Raises PreconditionFailed,
@@ -82,20 +84,20 @@ def delivered(request: Request, response: Response, opaque: str | None, codings:
     """
     try:
         if request.method not in _READING or response.status != 200:
-            return _encoded(response, _coding(request, codings))
+            return _encoded(request, response, codings)
         return _represented(request, response, opaque, codings)
     except BaseException:
         response.body.close()
         raise
 
 
-def _represented(request: Request, response: Response, opaque: str | None, codings: Sequence[str]) -> Response:
+def _represented(request: Request, response: Response, opaque: str | None, codings: tuple[str, ...]) -> Response:
     several = (response.header("Content-Type") or "").startswith("multipart/")
     wanted = request.header("Range") if request.method == "GET" else None
     plain = response
     if wanted is None:
-        response = _encoded(response, _coding(request, codings))
-    coding = response.header("Content-Encoding")
+        response = _encoded(request, response, codings)
+    coding = None if response is plain else response.header("Content-Encoding")
     if opaque is None and plain.body.content is not None and not several:
         opaque = hashlib.blake2b(
             plain.body.content, key=hashlib.blake2b(repr(plain.headers).encode()).digest(), digest_size=16
@@ -134,7 +136,7 @@ def _is_known(request: Request, tag: EntityTag | None) -> bool:
     return names_any(held) or (tag is not None and known_tag(held, (tag.opaque,)) is not None)
 
 
-def _coding(request: Request, codings: Sequence[str]) -> Coding:
+def _coding(request: Request, codings: tuple[str, ...]) -> Coding:
     return choose_coding(request.header("Accept-Encoding"), codings) if codings else Coding()
 
 
@@ -142,10 +144,13 @@ def _coded(opaque: str, coding: str | None) -> str:
     return opaque if coding is None else f"{opaque}-{coding}"
 
 
-def _encoded(response: Response, coding: Coding) -> Response:
-    """With the content coding, if that is worth it."""
+def _encoded(request: Request, response: Response, codings: tuple[str, ...]) -> Response:
+    """With the content coding that the client prefers, if that is worth it."""
     body = response.body
-    if coding.name is None or not is_text(response.header("Content-Type") or ""):
+    if not is_text(response.header("Content-Type") or ""):
+        return response
+    coding = _coding(request, codings)
+    if coding.name is None:
         return response
     if body.length is not None and body.length < (1 if coding.required else SMALLEST):
         return response
