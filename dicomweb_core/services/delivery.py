@@ -98,7 +98,10 @@ def _represented(request: Request, response: Response, opaque: str | None, codin
     if wanted is None:
         response = _encoded(request, response, codings)
     coding = None if response is plain else response.header("Content-Encoding")
-    if opaque is None and plain.body.content is not None and not several:
+    if opaque is not None and plain.header("Warning") is not None:
+        # Something is left out. It may be there next time.
+        opaque = None
+    elif opaque is None and plain.body.content is not None and not several:
         opaque = hashlib.blake2b(
             plain.body.content, key=hashlib.blake2b(repr(plain.headers).encode()).digest(), digest_size=16
         ).hexdigest()

@@ -30,7 +30,11 @@ class Part(NamedTuple):
     @classmethod
     def of(cls, data: bytes, media_type: str, location: str | None = None) -> Part:
         """An item in memory."""
-        return cls(media_type, lambda: iter((data,)), len(data), location)
+
+        def ranged(offset: int, length: int) -> Chunks:
+            return iter((data[offset : offset + length],))
+
+        return cls(media_type, lambda: iter((data,)), len(data), location, ranged)
 
     @property
     def essence(self) -> str:

@@ -105,6 +105,15 @@ def test_adding_an_instance_changes_the_tag_of_its_study_and_not_of_its_neighbou
         assert status == (304 if target == INSTANCE else 200), target
 
 
+def test_an_answer_that_leaves_something_out_is_not_one_to_keep_COM_46(filled: Client) -> None:
+    filled.store(made(1, 1, 2, frames=[STREAM], syntax=JPEG_BASELINE))
+    explicit = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1'
+    answer = filled.get(STUDY, explicit)
+    assert (answer.status, len(answer.parts)) == (200, 1)
+    assert answer.header("Warning") is not None
+    assert answer.header("ETag") is None
+
+
 def test_every_representation_has_its_own_tag_COM_46(filled: Client) -> None:
     tags = [
         filled.get(target, accept, **headers).header("ETag")
