@@ -106,6 +106,10 @@ class Accept:
 
     header: tuple[MediaRange, ...]
     parameter: tuple[MediaRange, ...] = ()
+    charset_header: str | None = None
+    """Accept-Charset as it came."""
+    charset_parameter: str | None = None
+    """The `charset` query parameter, decoded."""
 
     @classmethod
     def parse(cls, header: str | None, parameter: str | None = None, limits: Limits | None = None) -> Accept:

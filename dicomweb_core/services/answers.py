@@ -31,13 +31,14 @@ def single_answer(data: bytes, media_type: str, *, status: int = 200, headers: H
 
 
 def part_answer(part: Part, *, headers: HeaderList = ()) -> Response:
-    """One item as a single part payload. Its first chunk is made before the status is decided."""
-    chunks = started(part.open())
+    """One item as a single part payload. Its first chunk is made before the status is decided: here, or, of what can
+    be read in ranges, when it is known which."""
+    chunks = part.open() if part.ranged is not None else started(part.open())
     content_location = (("Content-Location", part.location),) if part.location else ()
     return Response(
         200,
         (("Content-Type", part.media_type), *content_location, *headers),
-        Body(chunks, length=part.length),
+        Body(chunks, length=part.length, ranged=part.ranged),
     )
 
 

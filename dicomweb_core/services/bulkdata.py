@@ -25,7 +25,7 @@ from dicomweb_core.services.pixel_forms import (
 )
 from dicomweb_core.services.pixels import NATIVE, frame_part
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import Inflation, bits_allocated, open_source
+from dicomweb_core.services.sources import Inflation, bits_allocated, open_source, spans_reader
 from dicomweb_core.services.transcoding import Transcoding
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import BINARY_VRS, PIXEL_DATA
@@ -82,7 +82,14 @@ def value_of(
 
     def whole(offer: Offer) -> Iterator[Part]:
         media_type = NATIVE if value.path in PIXEL_DATA else offer.item
-        yield Part(media_type, lambda: value_chunks(site, stored, layout, value, inflation), value.length, location)
+        in_place = not transfer_syntax(stored.transfer_syntax_uid).big_endian
+        yield Part(
+            media_type,
+            lambda: value_chunks(site, stored, layout, value, inflation),
+            value.length,
+            location,
+            spans_reader(site, stored, layout, lambda: (Span(value.offset, value.length),)) if in_place else None,
+        )
 
     return Value(value_offers(essence), whole)
 

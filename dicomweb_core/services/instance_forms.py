@@ -194,7 +194,14 @@ def instance_part(site: Site, row: StoredInstance, offer: Offer, base_url: str) 
     media_type = f"{DICOM}; transfer-syntax={offer.transfer_syntax}"
     if offer.transfer_syntax == row.transfer_syntax_uid:
         open_blob = lambda: site.instances.open(row)  # noqa: E731
-        return Part(media_type, lambda: read_blob(open_blob, site.limits.chunk_bytes), row.size, location)
+        chunk_bytes = site.limits.chunk_bytes
+        return Part(
+            media_type,
+            lambda: read_blob(open_blob, chunk_bytes),
+            row.size,
+            location,
+            ranged=lambda offset, length: read_blob(open_blob, chunk_bytes, offset, length),
+        )
     return Part(media_type, lambda: made_instance(site, row, offer), None, location)
 
 

@@ -19,7 +19,7 @@ from dicomweb_core.services.pixel_forms import (
     stored_offers,
 )
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import Inflation, open_source, read_stored_frame
+from dicomweb_core.services.sources import Inflation, open_source, read_stored_frame, spans_reader
 from dicomweb_core.services.transcoding import Transcoding
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.blobs import FrameIndex, InstanceLayout
@@ -102,7 +102,17 @@ def frame_part(
         lambda: frame_chunks(site, stored, layout, number - 1, inflation),
         frames.length(number - 1),
         f"{base_url}/{stored.ref.path}/frames/{number}",
+        _ranged(site, stored, layout, frames, number - 1),
     )
+
+
+def _ranged(
+    site: Site, stored: StoredInstance, layout: InstanceLayout, frames: FrameIndex, index: int
+) -> Callable[[int, int], Chunks] | None:
+    """`Part.ranged` of a frame whose bytes are sent as they lie in the file."""
+    if not frames.encapsulated and (frames.frame_bits % 8 or transfer_syntax(stored.transfer_syntax_uid).big_endian):
+        return None
+    return spans_reader(site, stored, layout, lambda: frames.fragments(index))
 
 
 def frame_chunks(

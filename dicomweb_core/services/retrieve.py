@@ -7,16 +7,16 @@ from itertools import chain
 from typing import Final
 
 from dicomweb_core.codecs.dicom_json import with_urls
-from dicomweb_core.codecs.dicom_xml import to_xml
-from dicomweb_core.codecs.json_numbers import selected, with_number_texts
+from dicomweb_core.codecs.json_numbers import selected
 from dicomweb_core.errors import NotAcceptable
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services import bulkdata
-from dicomweb_core.services.answers import JOIN_BYTES, multipart_answer, part_answer, text_answer
+from dicomweb_core.services.answers import HELD_BYTES, JOIN_BYTES, multipart_answer, part_answer, text_answer
 from dicomweb_core.services.instance_forms import DICOM, ChosenForms, instance_part
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.pixel_forms import OCTETS
 from dicomweb_core.services.site import Site
+from dicomweb_core.services.texts import TextForm
 from dicomweb_core.services.zip_answer import ZIP, ZippedInstance, accepted_inside, zip_answer, zip_is_chosen
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import INSTANCE_URL
@@ -142,30 +142,38 @@ def retrieve_metadata(
 ) -> Response:
     """The metadata of all instances below `ref`: one JSON array, or a part of XML each.
 
-    `fields` are tags at the top of the data sets, None for all. Raises NotFound, Gone, NotAcceptable.
+    `fields` are tags at the top of the data sets, None for all. A text that the character set asked for cannot
+    represent is refused as long as the status is open: within the first `HELD_BYTES` of JSON, the first part of XML.
+    Raises NotFound, Gone, NotAcceptable.
     """
     offer = choose(accept, METADATA_OFFERS)
+    form = TextForm.of(accept, offer)
     rows = ((row, served_text(text, base_url, row)) for row, text in site.instances.metadata(ref))
     if fields is not None:
         rows = ((row, selected(text, fields)) for row, text in rows)
     if offer.item == JSON:
         location = (("Content-Location", f"{base_url}/{ref.path}/metadata"),)
-        return text_answer(_json_array(text for _, text in rows), JSON, headers=location)
-    parts = (Part.of(to_xml(with_number_texts(text)), XML, f"{base_url}/{row.path}/metadata") for row, text in rows)
+        return text_answer(_json_array((text for _, text in rows), form), form.media_type, headers=location)
+    parts = (
+        Part.of(form.xml(text, decided=place > 0), form.media_type, f"{base_url}/{row.path}/metadata")
+        for place, (row, text) in enumerate(rows)
+    )
     return multipart_answer(parts, XML)
 
 
-def _json_array(texts: Iterator[bytes]) -> Chunks:
+def _json_array(texts: Iterator[bytes], form: TextForm) -> Chunks:
     separator = b"["
     pieces: list[bytes] = []
-    size = 0
-    for text in texts:
+    size = sent = 0
+    for stored in texts:
+        text = form.json(stored, decided=sent > HELD_BYTES)
         pieces += (separator, text)
         separator = b","
         size += len(text)
         if size > JOIN_BYTES:
             yield b"".join(pieces)
             pieces.clear()
+            sent += size
             size = 0
     pieces.append(b"]" if separator == b"," else b"[]")
     yield b"".join(pieces)

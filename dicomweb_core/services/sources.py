@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from dicomweb_core.codecs.frame_index import read_frame, read_native_little_endian
+from dicomweb_core.codecs.frame_index import read_chunks, read_frame, read_native_little_endian
 from dicomweb_core.codecs.window import InflatedSource
+from dicomweb_core.services.parts import Chunks, within
 from dicomweb_core.services.site import Site
 from dicomweb_core.storage.instances import BlobReader, StoredInstance
-from dicomweb_core.values.blobs import ByteSource, InstanceLayout
+from dicomweb_core.values.blobs import ByteSource, InstanceLayout, Span
 from dicomweb_core.values.transfer_syntaxes import transfer_syntax
 
 
@@ -26,6 +27,21 @@ class Inflation:
             self._inflated = InflatedSource(reader, layout.dataset_offset, site.limits)
         self._inflated.resume(reader)
         return self._inflated
+
+
+def spans_reader(
+    site: Site, stored: StoredInstance, layout: InstanceLayout, spans: Callable[[], Iterable[Span]]
+) -> Callable[[int, int], Chunks] | None:
+    """`Part.ranged` of what is sent as it lies in these spans; None where they are not in the file as it is."""
+    if layout.deflated:
+        return None
+
+    def ranged(offset: int, length: int) -> Chunks:
+        with open_source(site, stored, layout) as source:
+            for span in within(spans(), offset, length):
+                yield from read_chunks(source, span, site.limits.chunk_bytes)
+
+    return ranged
 
 
 @contextmanager

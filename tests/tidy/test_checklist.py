@@ -29,19 +29,10 @@ GROUPS = {
 LINES = {f"{group}-{number:02}" for group, count in GROUPS.items() for number in range(1, count + 1)}
 
 _RENDERED = "rendered resources do not exist yet"
-_CHARSETS = "UTF-8 is the only character set of answers"
-_RANGE = "optional: Range is ignored, the answer is 200 and whole"
 
 OPEN = {
     "COM-28": _RENDERED,
-    "COM-30": _CHARSETS + ", so there is nothing to rank",
-    "COM-31": _CHARSETS + ", and any text can be written in it",
-    "COM-32": _CHARSETS,
-    "COM-36": "optional: no content coding is applied",
-    "COM-38": _RANGE,
-    "COM-39": _RANGE,
-    "COM-44": "optional: a status report is always JSON",
-    "COM-46": "optional: there are no ETags, a conditional GET is a GET",
+    "COM-44": "optional: a status report is JSON, and HTML only for a client that names text/html and no JSON",
     "MUL-06": _RENDERED,
     "RET-10": "optional: answers are streamed, none is too large",
     "RET-11": "optional, and 8.5 has 206 for Range alone: a partial answer is 200 with a Warning that counts",
