@@ -33,7 +33,7 @@ FOREIGN = {
     "PIL": {"dicomweb_core/codecs/pixels/"},
     "lxml": {"dicomweb_core/codecs/dicom_xml.py"},
     "zstandard": {"dicomweb_core/codecs/content_codings.py"},
-    "isal": {"dicomweb_core/codecs/content_codings.py", "backends/"},
+    "isal": {"dicomweb_core/codecs/content_codings.py", "dicomweb_core/codecs/pixels/", "backends/"},
     "werkzeug": {"adapters/"},
     "gunicorn": {"adapters/"},
     "waitress": {"adapters/"},
