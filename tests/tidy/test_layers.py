@@ -16,8 +16,9 @@ CORE_RINGS = {
     "values": {"errors", "values"},
     "codecs": {"errors", "values", "codecs"},
     "rules": {"errors", "values", "codecs.dictionary", "rules"},
+    "rendering": {"errors", "values", "codecs.dictionary", "codecs.pixels", "rendering"},
     "storage": {"errors", "values", "storage"},
-    "services": {"errors", "values", "codecs", "rules", "storage", "services"},
+    "services": {"errors", "values", "codecs", "rules", "rendering", "storage", "services"},
     "http_status": {"errors"},
     "server": {"errors", "values", "codecs", "rules", "storage", "services", "http_status"},
     "testing": {"errors", "values", "codecs", "rules", "storage", "services", "testing", "server"},
@@ -29,8 +30,8 @@ ADAPTER = {"errors", "values", "server", "storage", "rules.store_report"}
 
 FOREIGN = {
     "pydicom": {"dicomweb_core/codecs/dictionary.py"},
-    "imagecodecs": {"dicomweb_core/codecs/pixels/"},
-    "PIL": {"dicomweb_core/codecs/pixels/"},
+    "imagecodecs": {"dicomweb_core/codecs/pixels/", "dicomweb_core/rendering/"},
+    "PIL": {"dicomweb_core/codecs/pixels/", "dicomweb_core/rendering/"},
     "lxml": {"dicomweb_core/codecs/dicom_xml.py"},
     "werkzeug": {"adapters/"},
     "gunicorn": {"adapters/"},
