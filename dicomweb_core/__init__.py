@@ -11,6 +11,7 @@ server.search_studies({"PatientName": "DOE*"})
 from dicomweb_core.errors import DICOMwebError
 from dicomweb_core.rules.store_report import FailedItem, StoredItem, StoreReport
 from dicomweb_core.server import OriginServer
+from dicomweb_core.services.codec_processes import CodecProcesses
 from dicomweb_core.services.site import Access, Authorize, allow_all
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
 from dicomweb_core.values.limits import Limits
@@ -20,6 +21,7 @@ __all__ = [
     "Access",
     "Authorize",
     "Body",
+    "CodecProcesses",
     "DICOMwebError",
     "FailedItem",
     "InstanceStore",

@@ -140,6 +140,10 @@ class OutOfSpace(StorageUnavailable):
     """The storage is full (disk, quota or map)."""
 
 
+class Overloaded(DICOMwebError):
+    """More is asked for at once than can be done; trying again later may help."""
+
+
 class CorruptBlob(DICOMwebError):
     """Stored bytes are not the bytes that were stored: wrong checksum, missing or short content."""
 

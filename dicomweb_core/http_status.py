@@ -24,6 +24,7 @@ STATUS_OF: Final[dict[type[errors.DICOMwebError], int]] = {
     errors.CorruptBlob: 500,
     errors.DICOMwebError: 500,
     errors.StorageUnavailable: 503,
+    errors.Overloaded: 503,
 }
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from html import escape
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from dicomweb_core.codecs.content_codings import AVAILABLE
 from dicomweb_core.errors import (
     BadRequest,
     ClientDisconnected,
@@ -16,18 +19,23 @@ from dicomweb_core.errors import (
     InvalidQuery,
     MethodNotAllowed,
     NotAcceptable,
+    Overloaded,
+    RangeNotSatisfiable,
     StorageUnavailable,
     Unauthorized,
     UnsupportedMediaType,
     URITooLong,
 )
 from dicomweb_core.http_status import status_of
-from dicomweb_core.rules.cross_origin import cross_origin_headers, is_preflight
+from dicomweb_core.rules.cross_origin import cross_origin_headers, is_preflight, varies_by_origin
 from dicomweb_core.rules.negotiation import Accept
-from dicomweb_core.rules.query_parser import parse_query
+from dicomweb_core.rules.query_parser import parse_metadata_fields, parse_query
 from dicomweb_core.rules.targets import Target, Transaction, allowed_methods, find_resource, parse_target
-from dicomweb_core.services import bulkdata, capabilities, pixels, retrieve, search, store_request
+from dicomweb_core.services import bulkdata, capabilities, pixels, retrieve, search, store_request, uri_service
 from dicomweb_core.services.calls import Calls
+from dicomweb_core.services.codec import CodecInProcess, FrameCodec
+from dicomweb_core.services.delivery import delivered, not_modified, refuse_conditional_change, validator
+from dicomweb_core.services.frame_cache import FrameCache
 from dicomweb_core.services.site import Access, Authorize, Scope, Site, allow_all
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
 from dicomweb_core.values.limits import Limits
@@ -37,6 +45,9 @@ from dicomweb_core.values.resources import InstanceRef, SeriesRef, StudyRef
 logger: Final = logging.getLogger("dicomweb_core")
 
 _NO_SNIFFING: Final = ("X-Content-Type-Options", "nosniff")
+_NOT_KEPT: Final = ("Cache-Control", "no-store")
+_NEGOTIATED: Final = "Accept, Accept-Charset, Accept-Encoding"
+_CODINGS: Final = ("zstd", "gzip")
 
 
 class OriginServer(Calls):
@@ -59,13 +70,28 @@ class OriginServer(Calls):
         status_of_no_match: int = 200,
         relative_urls: bool = False,
         require_accept: bool = False,
+        codec: FrameCodec | None = None,
+        cache_control: str = "private, no-cache",
+        content_codings: Sequence[str] = _CODINGS,
     ) -> None:
-        """`require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it. See `Site` for
-        the other choices of a site."""
+        """`require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it. `codec` None:
+        frames are decoded and encoded in this process.
+
+        `cache_control` is what caches may do with what is read: by default a browser keeps it for its user and asks
+        each time whether it still holds, which costs no retrieval. Errors and reports are never kept.
+        `content_codings` are those that texts may be compressed with, the preferred first; `zstd` needs the library.
+        The size of a compressed text tells how much it repeats. Where a page of another origin can make a user's
+        browser search, with values of its own beside ones it is to guess, and somebody can see sizes on the wire
+        (BREACH), give `()`: no cookies, no such page.
+        See `Site` for the other choices of a site. Raises ValueError for an unknown content coding.
+        """
+        if not set(content_codings) <= set(_CODINGS):
+            raise ValueError(f"content codings are {' and '.join(_CODINGS)}")
+        limits = limits or Limits()
         super().__init__(
             Site(
                 instances=instances,
-                limits=limits or Limits(),
+                limits=limits,
                 authorize=authorize,
                 on_duplicate=on_duplicate,
                 keep_preamble=keep_preamble,
@@ -73,9 +99,14 @@ class OriginServer(Calls):
                 status_of_no_match=status_of_no_match,
                 allow_delete=allow_delete,
                 relative_urls=relative_urls,
+                codec=codec or CodecInProcess(limits),
+                frame_cache=FrameCache(limits.frame_cache_bytes),
             )
         )
         self._cors_origins = frozenset(cors_origins)
+        self._codings = tuple(coding for coding in content_codings if coding in AVAILABLE)
+        self._kept = ("Cache-Control", cache_control)
+        self._vary = ("Vary", _NEGOTIATED + (", Origin" if varies_by_origin(self._cors_origins) else ""))
         self._require_accept = require_accept
 
     def handle(self, request: Request) -> Response:
@@ -90,11 +121,13 @@ class OriginServer(Calls):
         except ClientDisconnected:
             raise
         except DICOMwebError as error:
-            response = error_response(error)
+            response = error_response(error, request)
         except Exception:
             logger.exception("Unexpected failure in %s", request.method)
-            response = error_response(DICOMwebError("The server failed unexpectedly."))
-        headers = (*response.headers, _NO_SNIFFING, *cross_origin_headers(request, self._cors_origins))
+            response = error_response(DICOMwebError("The server failed unexpectedly."), request)
+        kept = self._kept if request.method in _READ and response.status < 400 else _NOT_KEPT
+        of_origin = cross_origin_headers(request, self._cors_origins)
+        headers = (*response.headers, _NO_SNIFFING, kept, self._vary, *of_origin)
         return Response(response.status, headers, response.body)
 
     def _preflight(self, request: Request) -> Response:
@@ -102,7 +135,7 @@ class OriginServer(Calls):
             methods = allowed_methods(find_resource(request.path)[0])
         except DICOMwebError as error:
             return error_response(error)
-        return Response(204, cross_origin_headers(request, self._cors_origins, methods))
+        return Response(204, (("Vary", "Origin"), *cross_origin_headers(request, self._cors_origins, methods)))
 
     def _answer(self, request: Request) -> Response:
         limits = self.site.limits
@@ -110,26 +143,45 @@ class OriginServer(Calls):
             raise URITooLong(
                 f"The URL is longer than {limits.uri_bytes} bytes.", limit="uri_bytes", ceiling=limits.uri_bytes
             )
-        target = parse_target(request.method, request.path, limits)
+        target = parse_target(request.method, request.path, limits, request.query)
         scope = Scope.of(self.site.authorize(Access(target, request)), limits)
         accept = self._accept(request)
         base_url = urlsplit(request.base_url).path.rstrip("/") if self.site.relative_urls else request.base_url
         request = Request(request.method, request.path, request.query, request.headers, request.body, base_url)
-        return _TRANSACTIONS[target.transaction](self.site, request, target, accept, scope)
+        refuse_conditional_change(request)
+        opaque = None
+        if target.transaction in _OF_STORED:
+            ref = _required(target)
+            self.site.require(ref, scope)
+            if request.method in _READ:
+                # Of the state before the answer is made: a tag may be older than what it stands for, never newer.
+                version = self.site.instances.version(ref)
+                opaque = validator(version, request, scope.keys, self.site.send_retired_syntaxes)
+                unchanged = not_modified(request, opaque, self._codings)
+                if unchanged is not None:
+                    return unchanged
+        response = _TRANSACTIONS[target.transaction](self.site, request, target, accept, scope)
+        return delivered(request, response, opaque, self._codings)
 
     def _accept(self, request: Request) -> Accept:
         header = request.header("Accept")
-        parameter = None
-        if "accept=" in request.query:
+        parameter = charset = None
+        if "accept=" in request.query or "charset=" in request.query:
+            # What is wrong with a charset is ignored (8.3.3.2).
+            errors = "strict" if "accept=" in request.query else "replace"
             try:
-                pairs = parse_qsl(request.query, keep_blank_values=True, errors="strict")
+                pairs = parse_qsl(request.query, keep_blank_values=True, errors=errors)
             except ValueError as error:
                 raise InvalidQuery("The query string is not percent-encoded UTF-8.") from error
-            values = [value for name, value in pairs if name == "accept"]
-            parameter = ",".join(values) if values else None
+            parameter = ",".join(value for name, value in pairs if name == "accept") or None
+            charset = ",".join(value for name, value in pairs if name == "charset") or None
+        charsets = request.header("Accept-Charset")
         if header is None and parameter is None and self._require_accept:
             raise NotAcceptable("The request has no Accept header (PS3.18 8.7.7).")
-        return Accept.parse(header, parameter, self.site.limits)
+        accept = Accept.parse(header, parameter, self.site.limits)
+        if charset is None and charsets is None:
+            return accept
+        return replace(accept, charset_header=charsets, charset_parameter=charset)
 
 
 Answer = Callable[[Site, Request, Target, Accept, Scope], Response]
@@ -149,42 +201,48 @@ def _store(site: Site, request: Request, target: Target, accept: Accept, scope: 
 
 
 def _retrieve_instances(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     return retrieve.retrieve_instances(site, ref, accept, request.base_url)
 
 
 def _retrieve_metadata(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
-    return retrieve.retrieve_metadata(site, ref, accept, request.base_url)
+    ref = _required(target)
+    fields = parse_metadata_fields(request.query, site.limits)
+    return retrieve.retrieve_metadata(site, ref, accept, request.base_url, fields)
 
 
 def _retrieve_frames(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     assert isinstance(ref, InstanceRef)
     return pixels.retrieve_frames(site, ref, target.frames, accept, request.base_url)
 
 
 def _retrieve_bulkdata_value(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     assert isinstance(ref, InstanceRef)
     return bulkdata.retrieve_value(site, ref, target.bulk_path, accept, request.base_url)
 
 
 def _retrieve_bulkdata(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     return bulkdata.retrieve_values(site, ref, accept, request.base_url, pixels_only=False)
 
 
 def _retrieve_pixel_data(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
-    ref = _required(site, target, scope)
+    ref = _required(target)
     return bulkdata.retrieve_values(site, ref, accept, request.base_url, pixels_only=True)
+
+
+def _retrieve_by_uri(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
+    assert target.uri is not None
+    return uri_service.retrieve_by_uri(site, target.uri, accept, request.base_url)
 
 
 def _delete(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
     if not site.allow_delete:
         allowed = tuple(method for method in allowed_methods(target.resource) if method != "DELETE")
         raise MethodNotAllowed("Deleting is switched off on this server.", allowed=allowed)
-    site.instances.delete(_required(site, target, scope))
+    site.instances.delete(_required(target))
     return Response(204)
 
 
@@ -202,20 +260,26 @@ _TRANSACTIONS: Final[dict[Transaction, Answer]] = {
     Transaction.RETRIEVE_BULKDATA_VALUE: _retrieve_bulkdata_value,
     Transaction.RETRIEVE_BULKDATA: _retrieve_bulkdata,
     Transaction.RETRIEVE_PIXEL_DATA: _retrieve_pixel_data,
+    Transaction.RETRIEVE_BY_URI: _retrieve_by_uri,
     Transaction.DELETE: _delete,
     Transaction.CAPABILITIES: _capabilities,
 }
 
 
-def _required(site: Site, target: Target, scope: Scope) -> StudyRef | SeriesRef | InstanceRef:
+_READ: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OF_STORED: Final = frozenset(_TRANSACTIONS) - {Transaction.SEARCH, Transaction.STORE, Transaction.CAPABILITIES}
+"""What names something that has to be there, inside the scope of the request."""
+
+
+def _required(target: Target) -> StudyRef | SeriesRef | InstanceRef:
     if target.ref is None:
         raise BadRequest("The target names no study.")
-    site.require(target.ref, scope)
     return target.ref
 
 
-def error_response(error: DICOMwebError) -> Response:
-    """A Status Report as JSON (PS3.18 8.6.3): what went wrong in one sentence, and what would be possible."""
+def error_response(error: DICOMwebError, request: Request | None = None) -> Response:
+    """A Status Report (PS3.18 8.6.3): what went wrong in one sentence, and what would be possible. JSON, or HTML for a
+    request of a browser that shows it."""
     report: dict[str, object] = {"error": type(error).__name__, "detail": error.detail}
     headers: HeaderList = (("Content-Type", "application/json"),)
     match error:
@@ -227,6 +291,22 @@ def error_response(error: DICOMwebError) -> Response:
             headers += (("Allow", ", ".join(allowed)),)
         case Unauthorized(challenge=challenge):
             headers += (("WWW-Authenticate", challenge),)
-        case StorageUnavailable():
+        case StorageUnavailable() | Overloaded():
             headers += (("Retry-After", "10"),)
-    return Response(status_of(error), headers, Body.of(orjson.dumps(report)))
+        case RangeNotSatisfiable(size=size):
+            headers += (("Content-Range", f"bytes */{size}"),)
+    status = status_of(error)
+    if request is not None and _shows_html(request):
+        title = f"{status} {type(error).__name__}"
+        page = (
+            f"<!DOCTYPE html><html lang=en><title>{title}</title><h1>{title}</h1><p>{escape(error.detail)}</p></html>"
+        )
+        of_page = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", "default-src 'none'"))
+        return Response(status, (*of_page, *headers[1:]), Body.of(page.encode("utf-8", "replace")))
+    return Response(status, headers, Body.of(orjson.dumps(report)))
+
+
+def _shows_html(request: Request) -> bool:
+    """Whether the client names text/html and no JSON: browsers do, programs do not."""
+    accepted = (request.header("Accept") or "").lower()
+    return "text/html" in accepted and "json" not in accepted

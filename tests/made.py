@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,3 +68,10 @@ def made(
     else:
         dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def rle(samples: bytes) -> bytes:
+    """The codestream of a frame of at most 128 samples of 8 bits in RLE (PS3.5 G): one segment, nothing repeated."""
+    segment = bytes([len(samples) - 1]) + samples
+    header = struct.pack("<16I", 1, 64, *[0] * 14)
+    return header + segment + b"\0" * (len(segment) % 2)

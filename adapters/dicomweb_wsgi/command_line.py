@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("paths", nargs="+", metavar="PATH", help="files, and folders with all that is below them")
     _add_store(command, required=True)
     _add_on_duplicate(command)
+    _add_inline_bytes(command)
     command.set_defaults(run=import_command)
 
     command = commands.add_parser("verify", help="read a store back and report what is damaged")
@@ -107,6 +108,7 @@ def _add_serve(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     command.add_argument("--sample", action="store_true", help="import the sample files that come with pydicom")
     _add_store(command, required=False)
     _add_on_duplicate(command)
+    _add_inline_bytes(command)
     command.add_argument("--allow-delete", action="store_true", default=True, help="let clients delete (default)")
     command.add_argument("--no-delete", dest="allow_delete", action="store_false", help="let nobody delete")
 
@@ -151,6 +153,14 @@ def _add_serve(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     processes.add_argument(
         "--threads", type=_count, default=8, metavar="N", help="threads of a process (default: %(default)s)"
     )
+    processes.add_argument(
+        "--codec-processes",
+        type=_count_or_zero,
+        metavar="N",
+        help="processes beside each of these in which frames are decoded and encoded: a damaged frame that crashes "
+        "a codec or keeps it busy for ever then costs itself only (default: one a core in all, 4 at most; 0: none, "
+        "codecs run in the server)",
+    )
     command.set_defaults(run=serve_command)
 
 
@@ -167,6 +177,22 @@ def _add_on_duplicate(command: argparse.ArgumentParser) -> None:
         help="when an instance is there with other content: keep it and refuse the new one, replace it, or ignore "
         "the new one silently (default: %(default)s)",
     )
+
+
+def _add_inline_bytes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--inline-bytes",
+        type=_size,
+        metavar="N",
+        help="values of at most N bytes stand in the metadata, longer ones are a BulkDataURI where DICOM allows it; "
+        "decided when an instance is stored (default: 1024 for binary values, 65536 for numbers, 1 MiB for text)",
+    )
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise argparse.ArgumentTypeError(f"not a number of bytes: {text}")
+    return int(text)
 
 
 def _checked(parse: Callable[[str], str]) -> Callable[[str], str]:
@@ -194,6 +220,10 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1024):
         raise argparse.ArgumentTypeError(f"not a number from 1 to 1024: {text}")
     return int(text)
+
+
+def _count_or_zero(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _version() -> str:

@@ -10,7 +10,7 @@ import sys
 from contextlib import closing
 from typing import Final
 
-from dicomweb_core import InstanceStore, OnDuplicate, OriginServer
+from dicomweb_core import CodecProcesses, InstanceStore, Limits, OnDuplicate, OriginServer
 from dicomweb_wsgi import stores
 from dicomweb_wsgi.application import WSGIApplication, wsgi_application
 from dicomweb_wsgi.importing import ImportReport, import_files, sample_folder
@@ -48,9 +48,15 @@ def serve_command(arguments: argparse.Namespace) -> int:
 
 
 def _service(arguments: argparse.Namespace, bound: socket.socket, in_memory: InstanceStore | None) -> Service:
+    # What is in memory is in the memory of one process.
+    cores = min(4, os.cpu_count() or 1)
+    workers = 1 if in_memory else arguments.workers or cores
+    # Also those who have one process only decode on all cores.
+    codecs = max(1, cores // workers) if arguments.codec_processes is None else arguments.codec_processes
+
     def application() -> WSGIApplication:
         return wsgi_application(
-            _origin(in_memory or stores.lmdb_store(arguments.store), arguments),
+            _origin(in_memory or stores.lmdb_store(arguments.store), arguments, codecs),
             mount=arguments.mount,
             public_url=arguments.public_url,
             trusted_proxies=arguments.trusted_proxy,
@@ -63,8 +69,6 @@ def _service(arguments: argparse.Namespace, bound: socket.socket, in_memory: Ins
     def ready() -> None:
         print(f"Serving {root}/studies (Ctrl-C stops)", flush=True)
 
-    # What is in memory is in the memory of one process.
-    workers = 1 if in_memory else arguments.workers or min(4, os.cpu_count() or 1)
     return Service(application, ready, workers, arguments.threads)
 
 
@@ -99,12 +103,26 @@ def stats_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _origin(instances: InstanceStore, arguments: argparse.Namespace) -> OriginServer:
+def _origin(instances: InstanceStore, arguments: argparse.Namespace, codecs: int = 0) -> OriginServer:
+    limits = _limits(arguments.inline_bytes)
     return OriginServer(
         instances=instances,
         on_duplicate=OnDuplicate(arguments.on_duplicate),
         allow_delete=getattr(arguments, "allow_delete", False),
         cors_origins=getattr(arguments, "cors_origin", ()),
+        limits=limits,
+        codec=CodecProcesses(limits, processes=codecs) if codecs else None,
+    )
+
+
+def _limits(inline_bytes: int | None) -> Limits:
+    if inline_bytes is None:
+        return Limits()
+    return Limits(
+        inline_binary_bytes=inline_bytes,
+        inline_numbers_bytes=inline_bytes,
+        inline_icc_profile_bytes=inline_bytes,
+        inline_text_bytes=inline_bytes,
     )
 
 

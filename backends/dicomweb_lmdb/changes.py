@@ -102,7 +102,7 @@ class Changes:
         txn, tables = self._view
         txn.put(pack_id(number), pack_pair(study.number, series.number), db=tables.arrivals, append=True)
         txn.put(pack_id(series.number), pack_member(number), db=tables.instances_of_series)
-        self._put(series.number, number, record, file)
+        self._put(series, number, record, file)
         reindex(self._view, number, (), instance_keys(ref.instance, record.instance))
         self._forget_deletion(ref)
 
@@ -116,7 +116,7 @@ class Changes:
             series.study.row.sop_classes[record.sop_class_uid] += 1
         self._totals[3] += file.size - old.size
         self._drop_content(series_number, number)
-        self._put(series_number, number, record, file)
+        self._put(series, number, record, file)
         uid = record.ref.instance
         reindex(self._view, number, instance_keys(uid, old.attributes), instance_keys(uid, record.instance))
 
@@ -147,14 +147,19 @@ class Changes:
                 study.modalities[modality] += 1
             series.row.modality = modality
 
-    def _put(self, series: int, number: int, record: InstanceRecord, file: FileRow) -> None:
-        self._counters.version += 1
+    def _put(self, series: _Series, number: int, record: InstanceRecord, file: FileRow) -> None:
         uids = (record.ref.instance, record.sop_class_uid, record.transfer_syntax_uid)
-        row = InstanceRow(*uids, file.size, self._counters.version, record.instance)
-        key, (txn, tables) = pack_pair(series, number), self._view
+        row = InstanceRow(*uids, file.size, self._new_version(series.study), record.instance)
+        key, (txn, tables) = pack_pair(series.number, number), self._view
         txn.put(key, row.pack(), db=tables.instances)
         txn.put(key, record.metadata, db=tables.metadata)
-        self._put_file(series, number, file)
+        self._put_file(series.number, number, file)
+
+    def _new_version(self, study: _Study) -> int:
+        """One never used before, by an instance or by its study."""
+        self._counters.version += 1
+        study.row.version = self._counters.version
+        return study.row.version
 
     def _put_file(self, series: int, number: int, file: FileRow) -> None:
         txn, tables = self._view
@@ -174,6 +179,7 @@ class Changes:
         old = self._instance(series_number, number)
         series = self._opened_series(series_number)
         study, key = series.study, pack_pair(series_number, number)
+        self._new_version(study)
         self._drop_content(series_number, number)
         reindex(self._view, number, instance_keys(old.uid, old.attributes), ())
         txn, tables = self._view

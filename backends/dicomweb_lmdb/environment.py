@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import threading
 import time
 import weakref
@@ -14,9 +15,9 @@ from typing import Final, NamedTuple
 import lmdb
 
 from dicomweb_core.errors import OutOfSpace, StorageUnavailable
-from dicomweb_lmdb.keys import FORMAT_KEY
+from dicomweb_lmdb.keys import FORMAT_KEY, IDENTITY_KEY
 
-FORMAT: Final = b"1"
+FORMAT: Final = b"2"
 """Of the files. A store of another format is not touched."""
 
 _READERS: Final = 1024
@@ -34,7 +35,7 @@ class Tables(NamedTuple):
     """The tables. Ids are 64-bit, ascending in order of arrival and never reused; in keys they are big endian."""
 
     store: lmdb._Database
-    """`format`, `counters`, `totals`."""
+    """`format`, `identity` (16 random bytes), `counters`, `totals`."""
     studies: lmdb._Database
     """study -> StudyRow"""
     series: lmdb._Database
@@ -285,6 +286,7 @@ def _tables(environment: lmdb.Environment) -> Tables:
         found = txn.get(FORMAT_KEY, db=tables.store)
         if found is None:
             txn.put(FORMAT_KEY, FORMAT, db=tables.store)
+            txn.put(IDENTITY_KEY, secrets.token_bytes(16), db=tables.store)
         elif found != FORMAT:
             raise StorageUnavailable("The store was written by another version of this program.")
     return tables

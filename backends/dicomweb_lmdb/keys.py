@@ -10,6 +10,7 @@ from dicomweb_core.values.queries import Level, Term
 from dicomweb_core.values.resources import Ref
 
 FORMAT_KEY: Final = b"format"
+IDENTITY_KEY: Final = b"identity"
 COUNTERS_KEY: Final = b"counters"
 TOTALS_KEY: Final = b"totals"
 

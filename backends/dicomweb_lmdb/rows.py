@@ -26,22 +26,24 @@ class StudyRow:
     """Of how many series."""
     sop_classes: Counter[str] = field(default_factory=Counter)
     """Of how many instances."""
+    version: int = 0
+    """Of the last change to anything in it, out of `Counters.version`."""
 
     def pack(self) -> bytes:
         """For the table."""
-        head = [self.uid, self.series, self.instances, dict(self.modalities), dict(self.sop_classes)]
-        return _headed(head, self.attributes)
+        counts = [self.series, self.instances, dict(self.modalities), dict(self.sop_classes)]
+        return _headed([self.uid, *counts, self.version], self.attributes)
 
     @classmethod
     def unpack(cls, packed: bytes) -> StudyRow:
         """What `pack` made."""
-        (uid, series, instances, modalities, sop_classes), attributes = _split(packed)
-        return cls(uid, attributes, series, instances, Counter(modalities), Counter(sop_classes))
+        (uid, series, instances, modalities, sop_classes, version), attributes = _split(packed)
+        return cls(uid, attributes, series, instances, Counter(modalities), Counter(sop_classes), version)
 
 
 def study_summary(packed: bytes) -> StudySummary:
     """A study's row for search."""
-    (uid, series, instances, modalities, sop_classes), attributes = _split(packed)
+    (uid, series, instances, modalities, sop_classes, _version), attributes = _split(packed)
     return StudySummary(
         StudyRef(uid), attributes, series, instances, tuple(sorted(modalities)), tuple(sorted(sop_classes))
     )

@@ -30,8 +30,8 @@ from dicomweb_lmdb.candidates import LMDBCandidates, search
 from dicomweb_lmdb.changes import Changes
 from dicomweb_lmdb.content_files import ContentFiles, Writer
 from dicomweb_lmdb.environment import Environment, View, as_ours
-from dicomweb_lmdb.keys import TOTALS_KEY, pack_id, pack_pair, pair_of
-from dicomweb_lmdb.rows import ContentName, FileRow, InstanceRow, study_summary, totals_of
+from dicomweb_lmdb.keys import IDENTITY_KEY, TOTALS_KEY, pack_id, pack_pair, pair_of
+from dicomweb_lmdb.rows import ContentName, FileRow, InstanceRow, StudyRow, study_summary, totals_of
 from dicomweb_lmdb.verification import verify
 
 MAP_SIZE: Final = 1 << 40
@@ -266,6 +266,20 @@ class LMDBInstanceStore:
                     found, following = _batch(view, within, scope, following, read)
 
         return rest()
+
+    def version(self, within: Ref) -> bytes:
+        """Of the instance, or of the study it is in. Raises NotFound, Gone."""
+        with self._environment.read() as view:
+            place = lookups.find(view, within)
+            row: InstanceRow | StudyRow | None
+            if place.series is not None and place.instance is not None:
+                row = lookups.instance_row(view, place.series, place.instance)
+            else:
+                row = lookups.study_row(view, place.study)
+            identity = view.txn.get(IDENTITY_KEY, db=view.tables.store)
+        assert row is not None
+        assert identity is not None
+        return identity + row.version.to_bytes(8, "big")
 
     def study(self, ref: StudyRef) -> StudySummary:
         """Raises NotFound, Gone."""

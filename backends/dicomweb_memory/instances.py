@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
@@ -119,6 +120,7 @@ class _Series:
 @dataclass(slots=True)
 class _Study:
     attributes: bytes
+    version: int = 0
     series: dict[str, _Series] = field(default_factory=dict)
 
     @property
@@ -157,6 +159,7 @@ class MemoryInstanceStore:
         self._deleted: set[Ref] = set()
         self._places = 0
         self._versions = 0
+        self._token = secrets.token_bytes(16)
 
     def stage(self) -> MemoryStagedBlob:
         """A place for the bytes of one instance."""
@@ -201,6 +204,7 @@ class MemoryInstanceStore:
         series.attributes = record.series if alone_in_series else merge(series.attributes, record.series)
         self._places += 1
         self._versions += 1
+        study.version = self._versions
         place = self._places if known is None else series.instances[ref.instance].place
         series.instances[ref.instance] = _Instance(record, content, _checksums(content), place, self._versions)
         self._by_uid[ref.instance] = ref
@@ -248,6 +252,14 @@ class MemoryInstanceStore:
         """The metadata of all below, in the same order. Raises NotFound or Gone before the first."""
         with self._lock:
             return iter([(found.record.ref, found.record.metadata) for found in self._find(within)])
+
+    def version(self, within: Ref) -> bytes:
+        """Of the instance, or of the study it is in. Raises NotFound, Gone."""
+        with self._lock:
+            found = self._find(within)[0]
+            alone = isinstance(within, InstanceRef)
+            number = found.version if alone else self._studies[within.study].version
+            return self._token + number.to_bytes(8, "big")
 
     def study(self, ref: StudyRef) -> StudySummary:
         """Raises NotFound, Gone."""
@@ -300,6 +312,8 @@ class MemoryInstanceStore:
                 ref = instance.record.ref
                 study = self._studies[ref.study]
                 series = study.series[ref.series]
+                self._versions += 1
+                study.version = self._versions
                 del series.instances[ref.instance], self._by_uid[ref.instance]
                 self._deleted.add(ref)
                 if not series.instances:

@@ -112,7 +112,7 @@ def walk(window: Window, at: int, *, implicit: bool, big_endian: bool) -> Iterat
                 yield Step(Kind.SEQUENCE, tag, "SQ", top=place.sequence is None)
                 at, place = header.begin, sequence
             elif header.length == UNDEFINED_LENGTH:
-                yield Step(Kind.FRAGMENTS, tag, "OW" if header.vr == "OW" else "OB")
+                yield Step(Kind.FRAGMENTS, tag, "OW" if header.vr == "OW" else "OB", top=place.sequence is None)
                 at = yield from _fragments(window, header.begin, place, tag)
             else:
                 _note_creator(window, place, tag, header)

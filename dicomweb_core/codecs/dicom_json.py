@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from dicomweb_core.codecs.json_numbers import SpelledNumber, parsed
 from dicomweb_core.errors import InvalidPayload, TooLarge
 from dicomweb_core.values.attributes import BINARY_VRS, BULK_VRS, INSTANCE_URL, Attribute, Attributes
 from dicomweb_core.values.limits import Limits
@@ -41,11 +42,13 @@ _INTEGERS: Final = MappingProxyType(
         "UV": (0, (1 << 64) - 1),
     }
 )
-_FLOAT_MAX: Final = MappingProxyType({"FL": struct.unpack("<f", b"\xff\xff\x7f\x7f")[0], "FD": math.inf})
+_FLOAT_MAX: Final = MappingProxyType({"FL": float.fromhex("0x1.fffffefffffffp+127"), "FD": math.inf})
+"""What still rounds to a number of the VR: the shortest text of the largest binary32 number is above that number."""
 _WORD_BYTES: Final = MappingProxyType({"OB": 1, "UN": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8})
 _NUMBER_CODES: Final = MappingProxyType(
     {"SS": "h", "US": "H", "SL": "i", "UL": "I", "SV": "q", "UV": "Q", "FL": "f", "FD": "d"}
 )
+_LONGEST_DS: Final = 16
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _INTEGER: Final = re.compile(r" *[+-]?[0-9]{1,20} *")
 _URI: Final = re.compile(r"[^\x00-\x20\x7f]+")
@@ -64,19 +67,23 @@ def read(text: bytes, limits: Limits) -> list[Attributes]:
 
     Raises InvalidPayload, also for a name that occurs twice in an object (F.3.1), and TooLarge.
     """
+    return [normalised(dataset, limits) for dataset in parse(text, limits)]
+
+
+def parse(text: bytes, limits: Limits) -> list[Any]:
+    """The elements of a JSON array, or one object: what `normalised` makes data sets of, one by one.
+
+    Raises InvalidPayload, also for a name that occurs twice in an object (F.3.1), and TooLarge.
+    """
     if len(text) > limits.model_bytes:
         raise TooLarge(
             f"A JSON text is longer than {limits.model_bytes} bytes.", limit="model_bytes", ceiling=limits.model_bytes
         )
-    try:
-        parsed = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InvalidPayload(f"This is not JSON: {error.msg} (at character {error.pos}).") from error
+    given = parsed(text)
     names = _STRING.findall(text)
-    if len(names) - names.count(b"") != _count_names(parsed):
+    if len(names) - names.count(b"") != _count_names(given):
         raise InvalidPayload("A name occurs twice in a JSON object.")
-    datasets = parsed if isinstance(parsed, list) else [parsed]
-    return [normalised(dataset, limits) for dataset in datasets]
+    return given if isinstance(given, list) else [given]
 
 
 def normalised(dataset: object, limits: Limits) -> Attributes:
@@ -263,7 +270,7 @@ def _numbers_or_texts(vr: str, values: list[object]) -> list[Any]:
                     _check_integer(vr, int(part) if _INTEGER.fullmatch(part) else None)
             found += [part or None for part in parts]
         elif vr == "DS":
-            found.append(_number(value))
+            found.append(_decimal(value))
         else:
             found.append(_integer(vr, value))
     return found
@@ -291,7 +298,14 @@ def _integers(vr: str, values: list[object]) -> list[Any]:
 def _number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _Malformed("has a value that is not a number")
-    return value
+    return float(value) if isinstance(value, SpelledNumber) else value
+
+
+def _decimal(value: object) -> int | float | str:
+    """As its text where that fits a DS and the number alone would lose it."""
+    if isinstance(value, SpelledNumber) and len(value.text) <= _LONGEST_DS:
+        return value.text
+    return _number(value)
 
 
 def _integer(vr: str, value: object) -> int:

@@ -71,7 +71,8 @@ def private_vr(creator: str, group: int, element: int) -> str | None:
 @lru_cache(maxsize=16_384)
 def tag_of(keyword: str) -> str | None:
     """8 hex digits of a keyword ("PatientName"), or None. Exact case, as PS3.6 writes it."""
-    tag = tag_for_keyword(keyword)
+    # Some retired attributes have no keyword, which pydicom finds under the empty one.
+    tag = tag_for_keyword(keyword) if keyword else None
     return None if tag is None else f"{tag:08X}"
 
 

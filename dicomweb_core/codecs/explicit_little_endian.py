@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from dicomweb_core.codecs.byte_order import WORD_BYTES, swapped, word_bytes
@@ -23,6 +24,7 @@ from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 
 _GATHERED_BYTES: Final = 65_536
+_TEXT_BYTES: Final = 256
 _BITS_ALLOCATED: Final = 0x00280100
 _PIXEL_REPRESENTATION: Final = 0x00280103
 _PIXEL_DATA: Final = frozenset(int(tag, 16) for tag in PIXEL_DATA)
@@ -36,41 +38,91 @@ _STRUCTURE: Final = {
 def to_explicit_little_endian(
     source: ByteSource, dataset_offset: int, *, transfer_syntax_uid: str, limits: Limits
 ) -> Iterator[bytes]:
-    """The file in chunks: preamble of zeros, File Meta Information of its own, data set.
+    """The file in chunks: preamble of zeros, File Meta Information of its own, data set as `ExplicitCopy` has it.
+
+    Raises InvalidDataset, also after the first chunks.
+    """
+    copy = ExplicitCopy(source, dataset_offset, transfer_syntax_uid=transfer_syntax_uid, limits=limits)
+    meta = with_transfer_syntax(source, dataset_offset, EXPLICIT_VR_LITTLE_ENDIAN)
+    yield from gathered(chain((meta,), copy.unchanged()))
+
+
+class ExplicitCopy:
+    """The data set of a stored file, step by step, to be written again in Explicit VR Little Endian.
 
     Offsets of a deflated source count inflated bytes, see `InstanceLayout`. The elements are those of the source, in
     its order and with its bytes but for byte order; sequences and items get undefined lengths, group lengths are left
-    out, and values too long for their VR become UN. Raises InvalidDataset, also after the first chunks.
+    out, and values too long for their VR become UN.
     """
-    syntax = transfer_syntax(transfer_syntax_uid)
 
-    def steps(window: Window) -> Iterator[Step]:
-        return walk(window, dataset_offset, implicit=syntax.implicit, big_endian=syntax.big_endian)
+    def __init__(self, source: ByteSource, dataset_offset: int, *, transfer_syntax_uid: str, limits: Limits) -> None:
+        syntax = transfer_syntax(transfer_syntax_uid)
 
-    window = Window(source, dataset_offset, forwards=syntax.deflated)
-    images = _Images(lambda: _top_pixel_representation(source, dataset_offset, steps))
-    gathered = bytearray(with_transfer_syntax(source, dataset_offset, EXPLICIT_VR_LITTLE_ENDIAN))
-    for step in steps(window):
-        images.note(step, window)
+        def steps(window: Window) -> Iterator[Step]:
+            return walk(window, dataset_offset, implicit=syntax.implicit, big_endian=syntax.big_endian)
+
+        self._window = Window(source, dataset_offset, forwards=syntax.deflated)
+        self._walk = steps(self._window)
+        self._images = _Images(lambda: _top_pixel_representation(source, dataset_offset, steps))
+        self._chunk_bytes = limits.chunk_bytes
+
+    def unchanged(self) -> Iterator[bytes]:
+        """The whole data set in pieces of any size. Raises InvalidDataset."""
+        for step in self.steps():
+            yield from self.encoded(step)
+
+    def steps(self) -> Iterator[Step]:
+        """What comes, once; each step is encoded, read or left out before the next is asked for."""
+        for step in self._walk:
+            self._images.note(step, self._window)
+            yield step
+
+    def encoded(self, step: Step) -> Iterator[bytes]:
+        """The bytes of a step, a value in chunks. Raises InvalidDataset."""
         word = 1
         if step.kind in _STRUCTURE:
-            gathered += _STRUCTURE[step.kind]
-        elif step.kind is Kind.FRAGMENT:
-            gathered += item_header(step.length)
+            yield _STRUCTURE[step.kind]
+            return
+        if step.kind is Kind.FRAGMENT:
+            yield item_header(step.length)
         elif step.kind is Kind.VALUE:
-            vr = _resolved_vr(step, images)
-            gathered += element_header(step.tag, vr, step.length)
+            vr = _resolved_vr(step, self._images)
+            yield element_header(step.tag, vr, step.length)
             if step.big_endian:
-                word = word_bytes(vr, images.bits_allocated) if step.tag in _PIXEL_DATA else WORD_BYTES.get(vr, 1)
+                pixels = step.tag in _PIXEL_DATA
+                word = word_bytes(vr, self._images.bits_allocated) if pixels else WORD_BYTES.get(vr, 1)
         else:
-            gathered += element_header(step.tag, step.vr, UNDEFINED_LENGTH)
-        for chunk in swapped(_value(window, step, limits.chunk_bytes), word):
-            gathered += chunk
-            if len(gathered) >= _GATHERED_BYTES:
-                yield bytes(gathered)
-                gathered.clear()
-    if gathered:
-        yield bytes(gathered)
+            yield element_header(step.tag, step.vr, UNDEFINED_LENGTH)
+        if step.length:
+            yield from swapped(_value(self._window, step, self._chunk_bytes), word)
+
+    def number(self, step: Step) -> int | None:
+        """The only value of a step as an unsigned number of 16 bits; None if it is none."""
+        return _number(step, self._window) if step.kind is Kind.VALUE and step.length == 2 else None
+
+    def text(self, step: Step) -> str:
+        """The value of a step as a short text without padding; empty if it is none."""
+        if step.kind is not Kind.VALUE or step.length > _TEXT_BYTES:
+            return ""
+        return self._window.peek(step.begin, step.length).decode("latin_1").strip(" \0")
+
+
+def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in chunks worth sending: small pieces are joined, large ones are passed on as they are."""
+    joined = bytearray()
+    for piece in pieces:
+        if len(piece) < _GATHERED_BYTES:
+            joined += piece
+            if len(joined) < _GATHERED_BYTES:
+                continue
+            piece = b""
+        if joined:
+            yield bytes(joined)
+            joined.clear()
+        if piece:
+            yield piece
+    if joined:
+        yield bytes(joined)
 
 
 def _value(window: Window, step: Step, chunk_bytes: int) -> Iterator[bytes]:

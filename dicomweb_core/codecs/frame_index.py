@@ -216,3 +216,19 @@ def _shifted(chunks: Iterable[bytes], shift: int, bits: int) -> Iterator[bytes]:
         left -= whole
     if left:
         yield (carried & ((1 << left) - 1)).to_bytes(1, "little")
+
+
+def joined(frames: Iterable[bytes], frame_bits: int) -> Iterator[bytes]:
+    """Native frames, each begun at bit 0, one behind the other without padding between them (PS3.5 8.1.1,
+    PS3.18 8.7.3.3.1 note 2); the last byte is filled with zeros."""
+    if frame_bits % 8 == 0:
+        yield from frames
+        return
+    carried, carried_bits = 0, 0
+    for frame in frames:
+        value = (int.from_bytes(frame, "little") & ((1 << frame_bits) - 1)) << carried_bits | carried
+        whole, carried_bits = divmod(carried_bits + frame_bits, 8)
+        carried = value >> whole * 8
+        yield (value & ((1 << whole * 8) - 1)).to_bytes(whole, "little")
+    if carried_bits:
+        yield carried.to_bytes(1, "little")

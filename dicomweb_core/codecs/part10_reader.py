@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from dicomweb_core.codecs.file_meta import FileMeta, read_file_meta
 from dicomweb_core.codecs.frame_index import index_frames
 from dicomweb_core.codecs.part10_scanner import Scan, scan
 from dicomweb_core.codecs.window import InflatedSource, Window
 from dicomweb_core.errors import InvalidDataset, TooLarge
-from dicomweb_core.values.attributes import INSTANCE_URL, Attributes, first_value
+from dicomweb_core.values.attributes import INSTANCE_URL, Attributes, first_value, json_text
 from dicomweb_core.values.blobs import ByteSource, InstanceLayout
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.transfer_syntaxes import TransferSyntax, transfer_syntax
@@ -69,6 +67,7 @@ _TRAITS: Final = (
     ("bits_allocated", "00280100"),
     ("bits_stored", "00280101"),
     ("samples", "00280002"),
+    ("number_of_frames", "00280008"),
     ("rows", "00280010"),
     ("columns", "00280011"),
     ("planar", "00280006"),
@@ -130,7 +129,7 @@ def _uid(attributes: Attributes, tag: str, name: str) -> str:
 
 
 def _metadata(found: Scan, limits: Limits) -> bytes:
-    text = orjson.dumps(found.attributes)
+    text = json_text(found.attributes)
     if found.bulk:
         # A quotation mark inside a string is escaped, so this is the key and nothing else.
         text = text.replace(b'"BulkDataURI":"\\u0001', b'"BulkDataURI":"' + INSTANCE_URL)

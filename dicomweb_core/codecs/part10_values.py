@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from dicomweb_core.codecs.character_sets import PARAGRAPHS, PERSON_NAMES, VALUES, CharacterSet
-from dicomweb_core.values.attributes import BULK_VRS, Attribute
+from dicomweb_core.values.attributes import BULK_VRS, Attribute, SpelledNumbers
 from dicomweb_core.values.limits import Limits
 
 Reader = Callable[[bytes, CharacterSet], Attribute]
@@ -134,25 +134,66 @@ def _read_person_names(value: bytes, charset: CharacterSet) -> Attribute:
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
 _EXACT_INTEGERS: Final = 1 << 53
 """Every integer below is a JSON number that all readers understand (RFC 8259 6)."""
-_EXACT_LENGTH: Final = 16
-"""No decimal of this length has more digits than a binary64 number keeps."""
 _LONGEST_NUMBER: Final = 64
+_SHORT: Final = 15
+"""Bytes in which no decimal has more digits than a binary64 number always keeps."""
+_DECIMAL_POINT_AND_DIGITS: Final = b"0123456789.-\\"
+_NUMBER: Final = rb"(?![^\\]{17})-?(?:0|[1-9][0-9]{0,14}+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]{1,2}+)?"
+_NUMBERS: Final = re.compile(rb"(?:%b\\)*+%b" % (_NUMBER, _NUMBER)).fullmatch
+"""Legal DS values (PS3.5 Table 6.2-1) that are JSON numbers as they stand and keep all their digits as binary64."""
 
 
-def _decimal(text: str) -> int | float | str:
-    """A DS as a number if it is written as JSON writes numbers and reads back as the same decimal; else its text."""
-    length = len(text)
-    match = _JSON_NUMBER(text) if length <= _LONGEST_NUMBER else None
+def _read_decimals(value: bytes, charset: CharacterSet) -> Attribute:
+    """DS: a JSON number, spelled as it is, where that is one and reads back as the same decimal; else its text."""
+    value = value.strip(b" \0")
+    if len(value) > _SHORT or value.translate(None, _DECIMAL_POINT_AND_DIGITS):
+        if _NUMBERS(value) is None:
+            return _read_mixed_decimals(value, charset)
+        return _decimals(b"[%b]" % value.replace(b"\\", b","))
+    try:
+        return _decimals(b"[%b]" % value.replace(b"\\", b",")) if value else {"vr": "DS"}
+    except orjson.JSONDecodeError:
+        return _read_mixed_decimals(value, charset)
+
+
+_read_decimal_texts: Final = _multi_valued("DS")
+
+
+def _read_mixed_decimals(value: bytes, charset: CharacterSet) -> Attribute:
+    """Some of the values are empty, padded, or no JSON numbers."""
+    try:
+        attribute = _read_decimal_texts(value, charset)
+    except Oddity as odd:
+        raise Oddity(_with_numbers(odd.attribute), odd.note) from None
+    return _with_numbers(attribute)
+
+
+def _with_numbers(attribute: Attribute) -> Attribute:
+    if len(attribute) == 1:
+        return attribute
+    tokens = (text if text and _is_exact(text) else orjson.dumps(text).decode() for text in attribute["Value"])
+    return _decimals(f"[{','.join(tokens)}]".encode())
+
+
+def _decimals(text: bytes) -> Attribute:
+    """From the JSON array."""
+    values = orjson.loads(text)
+    if orjson.dumps(values) == text:
+        return {"vr": "DS", "Value": values}
+    spelled = SpelledNumbers(values)
+    spelled.text = text
+    return {"vr": "DS", "Value": spelled}
+
+
+def _is_exact(text: str) -> bool:
+    """Whether it is written as JSON writes numbers and reads back as the same decimal."""
+    match = _JSON_NUMBER(text) if len(text) <= _LONGEST_NUMBER else None
     if match is None:
-        return text
+        return False
     if match.lastindex is None:
-        return _integer(text)
+        return -_EXACT_INTEGERS < int(text) < _EXACT_INTEGERS
     number = float(text)
-    if match.lastindex == 1 and length <= _EXACT_LENGTH:
-        return number
-    if not isfinite(number) or Decimal(text) != Decimal(repr(number)):
-        return text
-    return number
+    return isfinite(number) and Decimal(text) == Decimal(repr(number))
 
 
 def _integer(text: str) -> int | str:
@@ -290,7 +331,7 @@ def _readers(order: str) -> dict[str, Reader]:
     readers |= {
         "UC": _trailing_padded("UC"),
         "PN": _read_person_names,
-        "DS": _multi_valued("DS", _decimal),
+        "DS": _read_decimals,
         "IS": _multi_valued("IS", _integer),
         "AT": _tags(order),
         "FL": _single_precision(order),

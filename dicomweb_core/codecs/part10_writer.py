@@ -60,8 +60,9 @@ def write_part10(
 ) -> Iterator[bytes]:
     """The file in chunks. `attributes` is the whole data set; group lengths and groups below 0004 are left out.
 
-    `bulk(path, uri)` gives the value a BulkDataURI stands for, little endian: one piece, but of top-level Pixel Data
-    in an encapsulated transfer syntax the frames in order, a piece each. It may raise what its caller understands.
+    `bulk(path, uri)` gives the value a BulkDataURI stands for, little endian, in pieces that follow one another;
+    of top-level Pixel Data in an encapsulated transfer syntax the frames in order, a piece each. It may raise what its
+    caller understands.
     Raises InvalidDataset, naming the attribute, also after the first chunks.
     """
     syntax = transfer_syntax(transfer_syntax_uid)

@@ -8,6 +8,8 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Any, Final
 
+import orjson
+
 from dicomweb_core.errors import InvalidDataset
 from dicomweb_core.values.attributes import Attribute
 
@@ -107,7 +109,7 @@ def _decimal_text(number: float) -> str:
     """The shortest text that gives the number again, or the nearest one in 16 bytes (PS3.5 Table 6.2-1)."""
     if number - number != 0:
         raise ValueError
-    text = repr(number)
+    text = orjson.dumps(number).decode()
     for digits in range(16, 0, -1):
         if len(text) <= _LONGEST_DS:
             break

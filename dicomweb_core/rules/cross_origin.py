@@ -6,8 +6,10 @@ from typing import Final
 
 from dicomweb_core.values.messages import HeaderList, Request
 
-_ALLOW_HEADERS: Final = "Accept, Accept-Charset, Authorization, Content-Type, If-None-Match, Range"
-_EXPOSE: Final = "Allow, Content-Encoding, Content-Location, Content-Range, ETag, Location, Retry-After, Warning"
+_ALLOW_HEADERS: Final = "Accept, Accept-Charset, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range"
+_EXPOSE: Final = "Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Location, Content-Range, ETag, Location, Retry-After, Warning"
+_PREFLIGHT_SECONDS: Final = 86_400
+"""How long a browser may remember a permission. What it permits is methods and header names, never an answer."""
 
 
 def is_preflight(request: Request) -> bool:
@@ -19,29 +21,31 @@ def is_preflight(request: Request) -> bool:
     )
 
 
+def varies_by_origin(origins: frozenset[str]) -> bool:
+    """Whether answers to other origins, and to none, have other headers: then caches have to know, always."""
+    return bool(origins) and "*" not in origins
+
+
 def cross_origin_headers(request: Request, origins: frozenset[str], methods: tuple[str, ...] = ()) -> HeaderList:
     """What lets a page of an allowed origin read the answer; nothing for others. `methods` are those of a preflight.
 
-    An origin is compared whole: no suffixes, no patterns. `*` allows every origin, and never with credentials.
+    An origin is compared whole: no suffixes, no patterns. `null` is the origin of anybody's sandbox and never allowed
+    by name. `*` allows every origin; no answer ever allows credentials.
     """
     origin = request.header("Origin")
-    if not origins or origin is None:
+    if origin is None:
         return ()
     if "*" in origins:
         allowed = "*"
-    elif origin in origins:
+    elif origin in origins and origin != "null":
         allowed = origin
     else:
-        return (("Vary", "Origin"),)
-    headers: list[tuple[str, str]] = [("Access-Control-Allow-Origin", allowed)]
-    if allowed != "*":
-        headers.append(("Vary", "Origin"))
-    if methods:
-        headers += [
-            ("Access-Control-Allow-Methods", ", ".join(methods)),
-            ("Access-Control-Allow-Headers", _ALLOW_HEADERS),
-            ("Access-Control-Max-Age", "86400"),
-        ]
-    else:
-        headers.append(("Access-Control-Expose-Headers", _EXPOSE))
-    return tuple(headers)
+        return ()
+    if not methods:
+        return (("Access-Control-Allow-Origin", allowed), ("Access-Control-Expose-Headers", _EXPOSE))
+    return (
+        ("Access-Control-Allow-Origin", allowed),
+        ("Access-Control-Allow-Methods", ", ".join(methods)),
+        ("Access-Control-Allow-Headers", _ALLOW_HEADERS),
+        ("Access-Control-Max-Age", str(_PREFLIGHT_SECONDS)),
+    )

@@ -66,8 +66,16 @@ RENDERED_ONLY: Final = frozenset(
 )
 """Types that are rendered types and not DICOM types (PS3.18 Table 8.7.4-1)."""
 
+DOCUMENTS: Final = frozenset({"application/pdf", "text/xml"})
+"""Rendered types that, as multipart, are bulk data: of an Encapsulated Document (PS3.18 8.7.3.3)."""
+
 _CACHED_TEXT: Final = 1_024
 _QUALITY: Final = re.compile(r"(?:[01]|[01]?\.[0-9]{1,9}|[01]\.)")
+# OHIF with `requestTransferSyntaxUID` writes the UID and `*` into one media type: the first one is what it asks for.
+_SECOND_SYNTAX: Final = re.compile(
+    r"""(;[ \t]*+transfer-syntax[ \t]*+=[^;]*+);[ \t]*+transfer-syntax[ \t]*+=[ \t]*+"?\*"?[ \t]*+(?=;|\Z)""",
+    re.IGNORECASE,
+)
 # In a query `+` means a space, and clients forget to encode it.
 _LOST_PLUS: Final = re.compile(r"(?<=/dicom) (?=json|xml)", re.IGNORECASE)
 
@@ -98,6 +106,10 @@ class Accept:
 
     header: tuple[MediaRange, ...]
     parameter: tuple[MediaRange, ...] = ()
+    charset_header: str | None = None
+    """Accept-Charset as it came."""
+    charset_parameter: str | None = None
+    """The `charset` query parameter, decoded."""
 
     @classmethod
     def parse(cls, header: str | None, parameter: str | None = None, limits: Limits | None = None) -> Accept:
@@ -178,6 +190,8 @@ def _ranges(text: str) -> tuple[MediaRange, ...]:
 def _media_range(text: str) -> MediaRange | None:
     if text[0] == "*" and (len(text) == 1 or text[1] in "; \t"):
         text = ANY + text[1:]  # java.net.HttpURLConnection sends a lone asterisk
+    if "*" in text:
+        text = _SECOND_SYNTAX.sub(r"\1", text)
     try:
         parsed = MediaType.parse(text)
     except BadRequest:
@@ -298,7 +312,7 @@ def _refuse_mixture(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> No
     if len(ranges) < 2:
         return
     # Not by an alias: HTTP libraries of browsers send `application/json, text/plain, */*` with every request.
-    named = {r.item for r in ranges if r.q and not r.alias}
+    named = {r.item for r in ranges if r.q and not r.alias and not (r.multipart and r.item in DOCUMENTS)}
     rendered = named & RENDERED_ONLY
     if not rendered or not named & DICOM_ONLY:
         return

@@ -93,6 +93,39 @@ def parse_query(level: Level, within: StudyRef | SeriesRef | None, query: str, l
     )
 
 
+def parse_metadata_fields(query: str, limits: Limits) -> frozenset[str] | None:
+    """The tags at the top of a data set that `includefield` asks for in a request for metadata; None: all of them.
+
+    The standard has the parameter for searches only (PS3.18 8.3.4.3); its values are the same here. Of a dotted path
+    it is the sequence, of a private attribute also its creator. What tells instances apart is always among them.
+    Raises InvalidQuery for what is no attribute: unlike in a search, nothing else says that it was not understood.
+    """
+    raws = [raw for name, raw in _pairs(query) if name == "includefield"] if "includefield" in query else []
+    names = _names(raws, limits)
+    if not names or "all" in names:
+        return None
+    tags = set(METADATA_TAGS)
+    for name in names:
+        path = (name.upper(),) if _TAG.fullmatch(name) else path_of(name, limits)
+        if path is None or (len(path) > 1 and not is_private(path[0]) and vr_of(path[0]) != "SQ"):
+            raise InvalidQuery(f"{_shown(name)} in includefield is no attribute (PS3.18 8.3.4.1).")
+        tags.add(path[0])
+        if is_private(path[0]) and not is_private_creator(path[0]):
+            tags.add(f"{path[0][:4]}00{path[0][4:6]}")
+    return frozenset(tags)
+
+
+METADATA_TAGS: Final = ("00080005", "00080016", "00080018", "0020000D", "0020000E")
+"""Specific Character Set and the UIDs: in metadata whatever `includefield` says."""
+
+
+def _names(raws: Iterable[str], limits: Limits) -> list[str]:
+    names = [name for raw in raws for part in _decoded(raw, "includefield").split(",") if (name := part.strip())]
+    if len(names) > limits.search_include_fields:
+        raise InvalidQuery(f"The query has more than {limits.search_include_fields} includefields.")
+    return names
+
+
 def _few(warnings: list[str]) -> tuple[str, ...]:
     """Each becomes a header, and clients and proxies refuse answers with many of them."""
     if len(warnings) <= _MOST_WARNINGS:
@@ -194,9 +227,7 @@ def _include_fields(
     raws: Iterable[str], level: Level, given: dict[tuple[str, ...], Given], limits: Limits
 ) -> tuple[tuple[AttributePath, ...], bool]:
     """What is understood of `includefield` and belongs to the level or above (PS3.18 8.3.4.3, 10.6.3.3)."""
-    names = [name for raw in raws for part in _decoded(raw, "includefield").split(",") if (name := part.strip())]
-    if len(names) > limits.search_include_fields:
-        raise InvalidQuery(f"The query has more than {limits.search_include_fields} includefields.")
+    names = _names(raws, limits)
     found: dict[AttributePath, None] = {}
     for name in names:
         path = path_of(name, limits)

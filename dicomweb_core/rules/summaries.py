@@ -8,7 +8,7 @@ import orjson
 
 from dicomweb_core.rules.index_terms import INDEXED_TAGS
 from dicomweb_core.rules.levels import COMPUTED_TAGS, SERIES_TAGS, STUDY_TAGS, TIMEZONE_OFFSET, tags_of
-from dicomweb_core.values.attributes import Attribute, Attributes
+from dicomweb_core.values.attributes import Attribute, Attributes, json_text
 
 
 class Summaries(NamedTuple):
@@ -90,14 +90,14 @@ def merge(kept: bytes, new: bytes) -> bytes:
 
 def _text(attributes: Attributes) -> bytes:
     try:
-        return orjson.dumps(attributes)
+        return json_text(attributes)
     except TypeError:  # what JSON cannot express, such as a lone surrogate, cannot be a result
-        return orjson.dumps({tag: attribute for tag, attribute in attributes.items() if _is_json(attribute)})
+        return json_text({tag: attribute for tag, attribute in attributes.items() if _is_json(attribute)})
 
 
 def _is_json(attribute: Attribute) -> bool:
     try:
-        orjson.dumps(attribute)
+        json_text(attribute)
     except TypeError:
         return False
     return True
@@ -110,7 +110,7 @@ def _kept(tag: str, attribute: Attribute) -> Attribute | None:
         return attribute
     if not _is_json(attribute):
         return None
-    text = orjson.dumps(attribute)
+    text = json_text(attribute)
     if len(text) > _ATTRIBUTE_BYTES and tag not in _ALWAYS:
         return None
     if b'"BulkDataURI"' in text or b'"InlineBinary"' in text:

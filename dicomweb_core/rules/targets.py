@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dicomweb_core.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge
+from dicomweb_core.rules.uri_parameters import URIRequest, names_request_type, parse_uri_request
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.queries import Level
 from dicomweb_core.values.resources import InstanceRef, Ref, SeriesRef, StudyRef
@@ -30,6 +31,7 @@ class Transaction(Enum):
     RETRIEVE_BULKDATA_VALUE = "retrieveBulkdataValue"
     RETRIEVE_BULKDATA = "retrieveBulkdata"
     RETRIEVE_PIXEL_DATA = "retrievePixelData"
+    RETRIEVE_BY_URI = "retrieveByURI"
     DELETE = "delete"
 
 
@@ -54,6 +56,8 @@ class Target:
     """Frame numbers, 1-based, in the order asked for."""
     bulk_path: str = ""
     """What stands behind `/bulkdata/`, see `BulkValue.path`."""
+    uri: URIRequest | None = None
+    """The query of a request to the URI Service; `ref` is the instance it names."""
 
 
 _STUDY: Final = "/studies/{study}"
@@ -90,6 +94,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     _resource(_INSTANCE + "/bulkdata/{bulkdata*}", GET=Transaction.RETRIEVE_BULKDATA_VALUE),
     _resource("/series", Level.SERIES, GET=Transaction.SEARCH),
     _resource("/instances", Level.INSTANCE, GET=Transaction.SEARCH),
+    _resource("/wado", GET=Transaction.RETRIEVE_BY_URI),
 )
 
 
@@ -118,6 +123,10 @@ def _tree(resources: tuple[Resource, ...]) -> _Node:
 
 
 _ROOT: Final = _tree(RESOURCES)
+_BASE: Final = next(resource for resource in RESOURCES if resource.template == "/")
+_URI_SERVICE: Final = next(
+    resource for resource in RESOURCES if Transaction.RETRIEVE_BY_URI in resource.methods.values()
+)
 _BULK_PATH: Final = re.compile(r"[0-9A-Fa-f]{8}(?:/[0-9]{1,9}/[0-9A-Fa-f]{8}){0,64}")
 
 
@@ -146,17 +155,24 @@ def find_resource(path: str) -> tuple[Resource, dict[str, str]]:
     return node.resource, variables
 
 
-def parse_target(method: str, path: str, limits: Limits) -> Target:
+def parse_target(method: str, path: str, limits: Limits, query: str = "") -> Target:
     """What a request line asks for. HEAD asks what GET asks; OPTIONS asks for capabilities anywhere.
 
-    Raises NotFound, MethodNotAllowed, InvalidUID, BadRequest, TooLarge.
+    Of the query only the URI Service is parsed here, for it names its target there (PS3.18 9.1.2); it answers at
+    `/wado`, and at the root if there is a `requestType`. Raises NotFound, MethodNotAllowed, InvalidUID, InvalidQuery,
+    BadRequest, TooLarge.
     """
     resource, variables = find_resource(path)
+    if resource is _BASE and method in ("GET", "HEAD") and names_request_type(query):
+        resource = _URI_SERVICE
     if method == "OPTIONS":
         return Target(Transaction.CAPABILITIES, resource)
     transaction = resource.methods.get("GET" if method == "HEAD" else method)
     if transaction is None:
         raise MethodNotAllowed(f"{_shown(method)} does not apply to this resource.", allowed=allowed_methods(resource))
+    if transaction is Transaction.RETRIEVE_BY_URI:
+        uri = parse_uri_request(query)
+        return Target(transaction, resource, uri.ref, uri=uri)
     ref = _reference(variables)
     if transaction is Transaction.RETRIEVE_FRAMES:
         return Target(transaction, resource, ref, frames=parse_frame_list(variables["frames"], limits))

@@ -18,11 +18,11 @@ from dicomweb_core.codecs.multipart_encoder import (
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.values.messages import Body, HeaderList, Response
 
-HELD_BYTES: Final = 4 << 20
-"""A text is held up to this size to say its length; what is longer is sent as it is made."""
+HELD_BYTES: Final = 256 << 10
+"""A text is held up to this size to say its length; what is longer is sent as it is made, so that it begins early."""
 
 JOIN_BYTES: Final = 64 << 10
-"""Parts up to this size are sent in one piece with their headers."""
+"""Parts up to this size are sent in one piece with their headers; texts of a list in pieces of about this size."""
 
 
 def single_answer(data: bytes, media_type: str, *, status: int = 200, headers: HeaderList = ()) -> Response:
@@ -31,13 +31,14 @@ def single_answer(data: bytes, media_type: str, *, status: int = 200, headers: H
 
 
 def part_answer(part: Part, *, headers: HeaderList = ()) -> Response:
-    """One item as a single part payload. Its first chunk is made before the status is decided."""
-    chunks = started(part.open())
+    """One item as a single part payload. Its first chunk is made before the status is decided: here, or, of what can
+    be read in ranges, when it is known which."""
+    chunks = part.open() if part.ranged is not None else started(part.open())
     content_location = (("Content-Location", part.location),) if part.location else ()
     return Response(
         200,
         (("Content-Type", part.media_type), *content_location, *headers),
-        Body(chunks, length=part.length),
+        Body(chunks, length=part.length, ranged=part.ranged),
     )
 
 

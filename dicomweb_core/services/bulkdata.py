@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from dicomweb_core.codecs.byte_order import WORD_BYTES, swapped, word_bytes
-from dicomweb_core.codecs.frame_index import read_chunks
-from dicomweb_core.errors import NotAcceptable, NotFound
+from dicomweb_core.codecs.frame_index import joined, read_chunks
+from dicomweb_core.errors import InvalidFrame, NotAcceptable, NotFound
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services.answers import multipart_answer, part_answer
 from dicomweb_core.services.parts import Chunks, Part
-from dicomweb_core.services.pixels import NATIVE, OCTETS, bits_allocated, frame_part, pixel_offers
+from dicomweb_core.services.pixel_forms import (
+    NOTHING,
+    OCTETS,
+    MadeForms,
+    choose_form,
+    made_forms,
+    pixel_offers,
+)
+from dicomweb_core.services.pixels import NATIVE, frame_part
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import Inflation, open_source
+from dicomweb_core.services.sources import Inflation, bits_allocated, open_source, spans_reader
+from dicomweb_core.services.transcoding import Transcoding
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import BINARY_VRS, PIXEL_DATA
-from dicomweb_core.values.blobs import BulkValue, InstanceLayout, Span
+from dicomweb_core.values.blobs import BulkValue, FrameIndex, InstanceLayout, Span
 from dicomweb_core.values.messages import HeaderList, Response
 from dicomweb_core.values.resources import InstanceRef, Ref
-from dicomweb_core.values.transfer_syntaxes import transfer_syntax
+from dicomweb_core.values.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
+
+_FAILURE_BYTES: Final = 65_536
+"""What a frame that cannot be made counts for, among those made before an answer begins."""
 
 
 class Value(NamedTuple):
@@ -30,6 +43,13 @@ class Value(NamedTuple):
 
     offers: tuple[Offer, ...]
     parts: Callable[[Offer], Iterator[Part]]
+    forms: MadeForms = NOTHING
+    """What could be made of it, and what is missing for more."""
+    first_frame: Callable[[Offer], int] = lambda _offer: 0
+    """Makes the first frame if frames have to be made for an offer, and says its bytes; it is in the cache then.
+    Raises InvalidFrame, MissingCodec."""
+    frames_of: tuple[InstanceRef, int] | None = None
+    """Which instance and version, if it is the frames of an image."""
 
 
 def values_of(site: Site, stored: StoredInstance, base_url: str, *, pixels_only: bool) -> Iterator[Value]:
@@ -49,15 +69,11 @@ def value_of(
     base_url: str,
     inflation: Inflation | None = None,
 ) -> Value:
-    """One bulk value. Compressed pixel data are a part for each codestream (PS3.18 8.7.3.3.2), all else is one."""
+    """One bulk value. Compressed pixel data are a part for each codestream (PS3.18 8.7.3.3.2), all else is one: also
+    the frames of an image without compression, in as many bytes as they have, without a pad byte behind them."""
     frames = layout.frames
-    if frames is not None and frames.encapsulated and value.path == frames.element:
-
-        def codestreams(_offer: Offer) -> Iterator[Part]:
-            for number in range(1, frames.count + 1):
-                yield frame_part(site, stored, layout, frames, number, base_url)
-
-        return Value(pixel_offers(stored, layout, single=frames.count == 1), codestreams)
+    if frames is not None and value.path == frames.element:
+        return _pixel_value(site, stored, layout, frames, value, base_url, inflation)
     if value.encapsulated and value.path in PIXEL_DATA:
         # Fragments that nobody can tell apart are no codestream, whatever is asked for.
         return Value((), lambda _offer: iter(()))
@@ -66,11 +82,73 @@ def value_of(
 
     def whole(offer: Offer) -> Iterator[Part]:
         media_type = NATIVE if value.path in PIXEL_DATA else offer.item
-        yield Part(media_type, lambda: value_chunks(site, stored, layout, value, inflation), value.length, location)
+        in_place = not transfer_syntax(stored.transfer_syntax_uid).big_endian
+        yield Part(
+            media_type,
+            lambda: value_chunks(site, stored, layout, value, inflation),
+            value.length,
+            location,
+            spans_reader(site, stored, layout, lambda: (Span(value.offset, value.length),)) if in_place else None,
+        )
 
     return Value(value_offers(essence), whole)
 
 
+def _pixel_value(
+    site: Site,
+    stored: StoredInstance,
+    layout: InstanceLayout,
+    frames: FrameIndex,
+    value: BulkValue,
+    base_url: str,
+    inflation: Inflation | None,
+) -> Value:
+    uid = stored.transfer_syntax_uid
+    forms = made_forms(uid, layout, site.limits)
+    offers = pixel_offers(
+        uid, forms.syntaxes, encapsulated=frames.encapsulated, single=frames.count == 1, single_native=True
+    )
+    location = f"{base_url}/{stored.ref.path}"
+
+    def parts(offer: Offer) -> Iterator[Part]:
+        if offer.stored and frames.encapsulated:
+            for number in range(1, frames.count + 1):
+                yield frame_part(site, stored, layout, frames, number, base_url)
+        elif offer.stored:
+            chunks = partial(value_chunks, site, stored, layout, value, inflation)
+            yield Part(NATIVE, chunks, value.length, f"{location}/bulkdata/{value.path}")
+        elif offer.transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN:
+            transcoding = Transcoding(site, stored, layout, EXPLICIT_VR_LITTLE_ENDIAN)
+            bits = forms.native.frame_bits if forms.native is not None else 0
+            length = (bits * frames.count + 7) // 8
+            yield Part(NATIVE, partial(_decoded, transcoding, length), length, f"{location}/bulkdata/{value.path}")
+        else:
+            transcoding = Transcoding(site, stored, layout, offer.transfer_syntax or "")
+            for index in range(frames.count):
+                chunks = partial(_one_frame, transcoding, index)
+                yield Part(offer.content_type, chunks, None, f"{location}/frames/{index + 1}")
+
+    def first_frame(offer: Offer) -> int:
+        if offer.stored or offer.transfer_syntax is None:
+            return 0
+        return len(Transcoding(site, stored, layout, offer.transfer_syntax).frame(0).data)
+
+    return Value(offers, parts, forms, first_frame, (stored.ref, stored.version))
+
+
+def _decoded(transcoding: Transcoding, length: int) -> Chunks:
+    """All frames without padding between them or behind them (PS3.18 8.7.3.3.1 note 2), `length` bytes together."""
+    made = transcoding.all_frames()
+    if made.native_bytes != length:
+        raise InvalidFrame("The frames do not have the size that their data set says.")
+    yield from joined(made.frames, made.image.frame_bits)
+
+
+def _one_frame(transcoding: Transcoding, index: int) -> Chunks:
+    yield transcoding.frame(index, keep=False).data
+
+
+@lru_cache(maxsize=16)
 def value_offers(essence: str) -> tuple[Offer, ...]:
     """As its own media type or as octets."""
     return tuple(
@@ -91,7 +169,7 @@ def retrieve_value(site: Site, ref: InstanceRef, path: str, accept: Accept, base
         value = Value(value_offers(OCTETS), lambda offer: iter([Part.of(content, offer.item, location)]))
     else:
         value = value_of(site, stored, layout, found, base_url)
-    offer = choose(accept, value.offers)
+    offer = choose_form(accept, value.offers, value.forms)
     if not offer.multipart:
         return part_answer(next(value.parts(offer)))
     parts = list(value.parts(offer))
@@ -102,14 +180,15 @@ def retrieve_values(site: Site, ref: Ref, accept: Accept, base_url: str, *, pixe
     """All bulk data, or pixel data, of all instances below `ref` (PS3.18 10.4.3.3.5, 10.4.3.3.6).
 
     A value that cannot be sent in an acceptable form is left out and counted in a Warning; if that is all of them,
-    raises NotAcceptable. Raises NotFound, Gone. Without any bulk data the answer is a message of no parts.
+    raises NotAcceptable. Whether frames can be made is known as far as `Limits.decoded_ahead_bytes` reach. Raises
+    NotFound, Gone. Without any bulk data the answer is a message of no parts.
     """
-    chosen = _Chosen(accept)
+    chosen = _Chosen(accept, site.limits.decoded_ahead_bytes)
     sendable = missing = 0
     root: str | None = None
     for stored in site.instances.instances(ref):
         for value in values_of(site, stored, base_url, pixels_only=pixels_only):
-            offer = chosen.form_of(value)
+            offer = chosen.proven_form_of(value)
             if offer is None:
                 missing += 1
                 continue
@@ -145,27 +224,50 @@ def _single_part(site: Site, ref: InstanceRef, accept: Accept, base_url: str, *,
     value = next(values_of(site, site.instances.get(ref), base_url, pixels_only=pixels_only), None)
     if value is None:
         return None  # replaced meanwhile
-    offer = choose(accept, value.offers)
+    offer = choose_form(accept, value.offers, value.forms)
     return None if offer.multipart else part_answer(next(value.parts(offer)))
 
 
 class _Chosen:
     """Chooses the form of each value in a multipart answer; the choice depends on its offers alone."""
 
-    def __init__(self, accept: Accept) -> None:
+    def __init__(self, accept: Accept, room: int) -> None:
+        """`room`: bytes of first frames to be made before the answer begins."""
         self._accept = accept
-        self._by_offers: dict[tuple[Offer, ...], Offer | None] = {}
+        self._room = room
+        self._by_offers: dict[int, tuple[tuple[Offer, ...], Offer | None]] = {}
+        self._broken: set[tuple[InstanceRef, int]] = set()
         self.refusal: NotAcceptable | None = None
 
     def form_of(self, value: Value) -> Offer | None:
-        """None when no form is acceptable; `refusal` says why."""
-        if value.offers not in self._by_offers:
+        """None when no form is acceptable, or the frames cannot be made in it; `refusal` says why."""
+        if value.frames_of in self._broken:
+            return None
+        # Alike values have the very same offers: comparing a dozen of them takes longer than choosing one.
+        key = id(value.offers)
+        if key not in self._by_offers:
             try:
-                found: Offer | None = choose(self._accept, [o for o in value.offers if o.multipart])
+                offers = [offer for offer in value.offers if offer.multipart]
+                found: Offer | None = choose_form(self._accept, offers, value.forms)
             except NotAcceptable as error:
                 found, self.refusal = None, error
-            self._by_offers[value.offers] = found
-        return self._by_offers[value.offers]
+            self._by_offers[key] = (value.offers, found)
+        return self._by_offers[key][1]
+
+    def proven_form_of(self, value: Value) -> Offer | None:
+        """The same; as long as there is room it is seen whether the first frame can be made."""
+        offer = self.form_of(value)
+        if offer is None or self._room <= 0:
+            return offer
+        try:
+            self._room -= value.first_frame(offer)
+        except NotAcceptable as error:
+            self.refusal = error
+            self._room -= _FAILURE_BYTES
+            if value.frames_of is not None:
+                self._broken.add(value.frames_of)
+            return None
+        return offer
 
 
 def bulkdata_value(site: Site, ref: InstanceRef, path: str) -> bytes:

@@ -13,10 +13,11 @@ from dicomweb_core.errors import InvalidDataset, NotFound
 from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.store_report import StoreReport
 from dicomweb_core.services import bulkdata, pixels, retrieve
+from dicomweb_core.services.instance_forms import instance_in
+from dicomweb_core.services.metadata_request import store_datasets
 from dicomweb_core.services.parts import read_blob
 from dicomweb_core.services.search import find
 from dicomweb_core.services.site import EVERYTHING, Site
-from dicomweb_core.services.sources import Inflation
 from dicomweb_core.services.store import StoreBatch, store_instance
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.messages import Buffer
@@ -45,6 +46,26 @@ class Calls:
         try:
             for position, source in enumerate(sources, 1):
                 self._store_one(batch, source, position)
+            return batch.finish()
+        except BaseException:
+            batch.abandon()
+            raise
+
+    def store_metadata(
+        self,
+        datasets: Iterable[Attributes],
+        bulk_data: Mapping[str, bytes | tuple[str, bytes]] | None = None,
+        *,
+        study: str | None = None,
+    ) -> StoreReport:
+        """Stores data sets given as DICOM JSON dicts; files are made of them (PS3.18 10.5.1.4).
+
+        `bulk_data` has what each BulkDataURI stands for: bytes, or a media type and bytes, as in
+        `("image/jpeg", codestream)`. `FailedItem.source` is the 1-based position. Raises StorageUnavailable.
+        """
+        batch = StoreBatch(self.site, study=StudyRef.parse(study) if study is not None else None)
+        try:
+            store_datasets(batch, self.site, datasets, bulk_data or {})
             return batch.finish()
         except BaseException:
             batch.abandon()
@@ -121,15 +142,30 @@ class Calls:
         rows = self.site.instances.metadata(_ref(study, series, instance))
         return [orjson.loads(retrieve.served_text(text, base_url, ref)) for ref, text in rows]
 
-    def instance(self, study: str, series: str, instance: str) -> bytes:
-        """The Part 10 file as stored. Raises NotFound, Gone, InvalidUID, CorruptBlob."""
+    def instance(self, study: str, series: str, instance: str, *, transfer_syntax: str | None = None) -> bytes:
+        """The Part 10 file as stored, or in a transfer syntax given by its UID.
+
+        Raises NotFound, Gone, InvalidUID, CorruptBlob, NotAcceptable.
+        """
         ref = InstanceRef.parse(study, series, instance)
+        if transfer_syntax is not None:
+            stored = self.site.instances.get(ref)
+            return b"".join(instance_in(self.site, stored, transfer_syntax).open())
         return b"".join(read_blob(lambda: self.site.instances.open(ref), self.site.limits.chunk_bytes))
 
-    def frames(self, study: str, series: str, instance: str, numbers: Sequence[int] | None = None) -> list[bytes]:
-        """Frames as stored: codestreams, or native little endian samples. Numbers are 1-based; None means all.
+    def frames(
+        self,
+        study: str,
+        series: str,
+        instance: str,
+        numbers: Sequence[int] | None = None,
+        *,
+        transfer_syntax: str | None = None,
+    ) -> list[bytes]:
+        """Frames as stored: codestreams, or native little endian samples; or all in the transfer syntax with this UID,
+        "1.2.840.10008.1.2.1" for native samples. Numbers are 1-based; None means all.
 
-        Raises NotFound, Gone, InvalidUID, CorruptBlob.
+        Raises NotFound, Gone, InvalidUID, CorruptBlob, NotAcceptable.
         """
         stored = self.site.instances.get(InstanceRef.parse(study, series, instance))
         layout = stored.layout
@@ -140,10 +176,9 @@ class Calls:
         for number in wanted:
             if not 1 <= number <= frames.count:
                 raise NotFound(f"The instance has {frames.count} frames; there is no frame {number}.")
-        inflation = Inflation()
-        return [
-            b"".join(pixels.frame_chunks(self.site, stored, layout, frames, number - 1, inflation)) for number in wanted
-        ]
+        if transfer_syntax is None:
+            return list(pixels.stored_frames(self.site, stored, layout, wanted))
+        return list(pixels.frames_in(self.site, stored, layout, wanted, transfer_syntax))
 
     def bulkdata(self, study: str, series: str, instance: str, path: str) -> bytes:
         """The value of a binary element, little endian; `path` is what stands behind `/bulkdata/` in a BulkDataURI.
@@ -159,7 +194,8 @@ class Calls:
         return self.site.instances.delete(_ref(study, series, instance))
 
     def close(self) -> None:
-        """Closes the store."""
+        """Closes the store and frees the codecs."""
+        self.site.codec.close()
         self.site.instances.close()
 
 

@@ -10,8 +10,11 @@ import orjson
 
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.rules.targets import RESOURCES, Resource, Transaction
+from dicomweb_core.rules.uri_parameters import RULES
+from dicomweb_core.services import uri_service
 from dicomweb_core.services.answers import single_answer
 from dicomweb_core.services.site import Site
+from dicomweb_core.services.store_request import SUPPORTED as STORED_TYPES
 from dicomweb_core.values.messages import HeaderList, Response
 from dicomweb_core.values.queries import Level
 
@@ -33,12 +36,13 @@ _BULK: Final = ('multipart/related; type="application/octet-stream"', 'multipart
 MEDIA_TYPES: Final[dict[Transaction, tuple[str, ...]]] = {
     Transaction.SEARCH: _METADATA,
     Transaction.STORE: (*_METADATA, "application/dicom+xml"),
-    Transaction.RETRIEVE_INSTANCES: (*_DICOM, "application/dicom"),
+    Transaction.RETRIEVE_INSTANCES: (*_DICOM, "application/dicom", "application/zip"),
     Transaction.RETRIEVE_METADATA: _METADATA,
     Transaction.RETRIEVE_FRAMES: (*_BULK, "application/octet-stream"),
     Transaction.RETRIEVE_BULKDATA_VALUE: (*_BULK, "application/octet-stream"),
     Transaction.RETRIEVE_BULKDATA: _BULK,
     Transaction.RETRIEVE_PIXEL_DATA: _BULK,
+    Transaction.RETRIEVE_BY_URI: uri_service.AVAILABLE,
     Transaction.DELETE: (),
 }
 """What each transaction can answer with, the default first."""
@@ -83,6 +87,13 @@ _FLAGS: Final = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 
 Node = dict[str, Any]
 
+_INCLUDE_FIELD: Final[Node] = {
+    "@name": "includefield",
+    "@style": "query",
+    "@repeating": "true",
+    "option": [{"@value": "all"}],
+}
+
 
 def capabilities(site: Site, resource: Resource, accept: Accept, base_url: str, headers: HeaderList) -> Response:
     """The description of a resource and all below it; of the root: of everything. Raises NotAcceptable."""
@@ -124,14 +135,18 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
     if media_types:
         options = [{"@value": media_type} for media_type in media_types]
         params.append({"@name": "Accept", "@style": "header", "@default": media_types[0], "option": options})
+    if media_types and transaction is not Transaction.RETRIEVE_BY_URI:
         params.append({"@name": "accept", "@style": "query"})
         params.append({"@name": "charset", "@style": "query", "option": [{"@value": "utf-8"}]})
+    if transaction is Transaction.RETRIEVE_BY_URI:
+        params += _uri_params()
     if resource.level is not None and transaction is Transaction.SEARCH:
         params += _search_params(resource.level)
+    if transaction is Transaction.RETRIEVE_METADATA:
+        params.append(_INCLUDE_FIELD)
     request: Node = {"param": params} if params else {}
     if transaction is Transaction.STORE:
-        stored = ('multipart/related; type="application/dicom"', "application/dicom")
-        request["representation"] = [{"@mediaType": media_type} for media_type in stored]
+        request["representation"] = [{"@mediaType": media_type} for media_type in STORED_TYPES]
     success, failure = STATUSES.get(transaction, _RETRIEVE_STATUSES)
     response: list[Node] = [{"@status": success}, {"@status": failure}]
     if media_types:
@@ -145,11 +160,21 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
     return node
 
 
+def _uri_params() -> list[Node]:
+    params: list[Node] = []
+    for rule in RULES:
+        param: Node = {"@name": rule.name, "@style": "query"}
+        if rule.required:
+            param["@required"] = "true"
+        params.append(param)
+    return params
+
+
 def _search_params(level: Level) -> list[Node]:
     params: list[Node] = [
         {"@name": "limit", "@style": "query", "@type": "xs:int"},
         {"@name": "offset", "@style": "query", "@type": "xs:int"},
-        {"@name": "includefield", "@style": "query", "@repeating": "true", "option": [{"@value": "all"}]},
+        _INCLUDE_FIELD,
     ]
     params += [{"@name": flag, "@style": "query", "@type": "xs:boolean", "@default": "false"} for flag in _FLAGS]
     for key_level in (Level.STUDY, Level.SERIES, Level.INSTANCE):

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
-import orjson
-
 from dicomweb_core.codecs.dicom_json import with_urls
-from dicomweb_core.codecs.dicom_xml import to_xml
-from dicomweb_core.codecs.explicit_little_endian import to_explicit_little_endian
+from dicomweb_core.codecs.json_numbers import selected
 from dicomweb_core.errors import NotAcceptable
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.services import bulkdata
-from dicomweb_core.services.answers import multipart_answer, part_answer, text_answer
-from dicomweb_core.services.parts import Chunks, Part, read_blob
-from dicomweb_core.services.pixels import OCTETS
+from dicomweb_core.services.answers import HELD_BYTES, JOIN_BYTES, multipart_answer, part_answer, text_answer
+from dicomweb_core.services.instance_forms import DICOM, ChosenForms, instance_part
+from dicomweb_core.services.parts import Chunks, Part
+from dicomweb_core.services.pixel_forms import OCTETS
 from dicomweb_core.services.site import Site
-from dicomweb_core.services.sources import open_source
+from dicomweb_core.services.texts import TextForm
+from dicomweb_core.services.zip_answer import ZIP, ZippedInstance, accepted_inside, zip_answer, zip_is_chosen
 from dicomweb_core.storage.instances import StoredInstance
 from dicomweb_core.values.attributes import INSTANCE_URL
 from dicomweb_core.values.messages import HeaderList, Response
 from dicomweb_core.values.resources import InstanceRef, Ref
-from dicomweb_core.values.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 
-DICOM: Final = "application/dicom"
 JSON: Final = "application/dicom+json"
 XML: Final = "application/dicom+xml"
 
@@ -35,46 +33,64 @@ METADATA_OFFERS: Final = (
     Offer(JSON, multipart=False, transfer_syntax=None, default=True),
     Offer(XML, multipart=True, transfer_syntax=None),
 )
-_RETIRED: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.2"})
 
 
 def retrieve_instances(site: Site, ref: Ref, accept: Accept, base_url: str) -> Response:
-    """All instances below `ref`, as stored or in Explicit VR Little Endian.
+    """All instances below `ref`, as stored or in another transfer syntax without loss, as parts or in a ZIP archive.
 
     An instance that cannot be sent in any acceptable form is left out and counted in a Warning; if that is all of
-    them, raises NotAcceptable. Raises NotFound, Gone, CorruptBlob before the first byte.
+    them, raises NotAcceptable. Whether frames can be made is known before the first byte as far as
+    `Limits.decoded_ahead_bytes` reach. Raises NotFound, Gone, CorruptBlob before the first byte.
     """
     single = isinstance(ref, InstanceRef)
     rows = site.instances.instances(ref)
     listed, rest = _listed(rows, LISTED_INSTANCES)
-    chosen = _ChosenForms(site, accept, single=single)
-    if _wants_bulk_data(chosen, listed):
+    chosen = ChosenForms(site, accept, single=single)
+    zipped = zip_is_chosen(accept, lambda ranges: _has_form(ChosenForms(site, ranges, single=single), listed))
+    if zipped:
+        chosen = ChosenForms(site, accepted_inside(accept), single=False)
+    elif _wants_bulk_data(chosen, listed):
         return bulkdata.retrieve_values(site, ref, accept, base_url, pixels_only=False)
-    parts: list[Part] = []
-    missing = 0
-    refusal: NotAcceptable | None = None
-    for row in listed:
-        try:
-            offer = chosen.form_of(row)
-        except NotAcceptable as error:
-            missing += 1
-            refusal = error
-        else:
-            parts.append(instance_part(site, row, offer, base_url))
-            if not offer.multipart:
-                return part_answer(parts[0])
-    if refusal is not None and not parts:
+    sent, refusal = _sendable(chosen, listed, site.limits.decoded_ahead_bytes)
+    if refusal is not None and not sent:
+        refusal.available = (*refusal.available, ZIP)
         raise refusal
+    if not sent[0][1].multipart:
+        return part_answer(instance_part(site, *sent[0], base_url))
     warning: HeaderList = ()
-    if missing:
+    if len(sent) < len(listed):
+        missing = len(listed) - len(sent)
         text = f"299 {base_url}: {missing} of {len(listed)} instances cannot be sent in an acceptable form"
         warning = (("Warning", text),)
-    if rest is None:
-        return multipart_answer(parts, DICOM, headers=warning)
-    return multipart_answer(_all_parts(site, parts, rest, chosen, base_url), DICOM, headers=warning)
+    parts: Iterable[tuple[InstanceRef, Part]]
+    if rest is None and all(offer.transfer_syntax == row.transfer_syntax_uid for row, offer in sent):
+        parts = [(row.ref, instance_part(site, row, offer, base_url)) for row, offer in sent]
+    else:
+        parts = _all_parts(site, chain((row for row, _ in sent), rest or ()), chosen, base_url)
+    return _zipped(parts, ref, warning) if zipped else _multipart(parts, warning)
 
 
-def _wants_bulk_data(chosen: _ChosenForms, listed: list[StoredInstance]) -> bool:
+def _zipped(parts: Iterable[tuple[InstanceRef, Part]], ref: Ref, warning: HeaderList) -> Response:
+    entries = (ZippedInstance(*one) for one in parts)
+    return zip_answer(list(entries) if isinstance(parts, list) else entries, ref, headers=warning)
+
+
+def _multipart(parts: Iterable[tuple[InstanceRef, Part]], warning: HeaderList) -> Response:
+    only = (part for _, part in parts)
+    return multipart_answer(list(only) if isinstance(parts, list) else only, DICOM, headers=warning)
+
+
+def _has_form(chosen: ChosenForms, listed: list[StoredInstance]) -> bool:
+    for row in listed:
+        try:
+            chosen.form_of(row)
+        except NotAcceptable:
+            continue
+        return True
+    return False
+
+
+def _wants_bulk_data(chosen: ChosenForms, listed: list[StoredInstance]) -> bool:
     """Whether octets are asked for: the bulk data, as older clients have it (Table 10.4.4-1 note 2)."""
     try:
         return chosen.form_of(listed[0]).item == OCTETS
@@ -94,117 +110,70 @@ def _listed(rows: Iterator[StoredInstance], count: int) -> tuple[list[StoredInst
     return listed, None
 
 
+def _sendable(
+    chosen: ChosenForms, listed: list[StoredInstance], room: int
+) -> tuple[list[tuple[StoredInstance, Offer]], NotAcceptable | None]:
+    """The instances that have an acceptable form, and why another has none. First frames are made until `room` bytes
+    of them have been."""
+    sent = []
+    refusal = None
+    for row in listed:
+        try:
+            offer, made = chosen.proven_form_of(row) if room > 0 else (chosen.form_of(row), 0)
+        except NotAcceptable as error:
+            refusal = error
+        else:
+            sent.append((row, offer))
+            room -= made
+    return sent, refusal
+
+
 def _all_parts(
-    site: Site, parts: Iterable[Part], rest: Iterator[StoredInstance], chosen: _ChosenForms, base_url: str
-) -> Iterator[Part]:
-    yield from parts
-    for row in rest:
-        yield instance_part(site, row, chosen.form_of(row), base_url)
+    site: Site, rows: Iterable[StoredInstance], chosen: ChosenForms, base_url: str
+) -> Iterator[tuple[InstanceRef, Part]]:
+    """A part each; first frames are made before its headers are sent, so that another form can take its place."""
+    for row in rows:
+        offer, _ = chosen.proven_form_of(row)
+        yield row.ref, instance_part(site, row, offer, base_url)
 
 
-class _ChosenForms:
-    """Chooses the form of each instance; the choice depends on its transfer syntax alone."""
-
-    def __init__(self, site: Site, accept: Accept, *, single: bool) -> None:
-        self._site = site
-        self._accept = accept
-        self._single = single
-        self._by_syntax: dict[str, Offer | NotAcceptable] = {}
-
-    def form_of(self, row: StoredInstance) -> Offer:
-        """Raises NotAcceptable."""
-        uid = row.transfer_syntax_uid
-        found = self._by_syntax.get(uid)
-        if found is None:
-            try:
-                found = choose(self._accept, instance_offers(self._site, uid, single=self._single))
-            except NotAcceptable as error:
-                found = error
-            self._by_syntax[uid] = found
-        if isinstance(found, NotAcceptable):
-            raise found
-        return found
-
-
-def instance_offers(site: Site, stored_uid: str, *, single: bool) -> tuple[Offer, ...]:
-    """The forms in which an instance stored in this transfer syntax can be sent (PS3.18 8.7.3.4)."""
-    syntax = transfer_syntax(stored_uid)
-    offers: list[Offer] = []
-    send_stored = site.send_retired_syntaxes or stored_uid not in _RETIRED
-    for multipart in (True, False) if single else (True,):
-        if not syntax.encapsulated:
-            # Explicit VR Little Endian stays the default of the type; it needs no decoding here.
-            offers.append(
-                Offer(
-                    DICOM,
-                    multipart=multipart,
-                    transfer_syntax=EXPLICIT_VR_LITTLE_ENDIAN,
-                    default=True,
-                    stored=stored_uid == EXPLICIT_VR_LITTLE_ENDIAN or not send_stored,
-                )
-            )
-        if send_stored and stored_uid != EXPLICIT_VR_LITTLE_ENDIAN:
-            offers.append(
-                Offer(
-                    DICOM,
-                    multipart=multipart,
-                    transfer_syntax=stored_uid,
-                    # What cannot be had in the default syntax is sent as it is (8.7.3.4 note 2).
-                    default=syntax.encapsulated,
-                    stored=True,
-                )
-            )
-    offers.append(Offer(OCTETS, multipart=True, transfer_syntax=EXPLICIT_VR_LITTLE_ENDIAN))
-    return tuple(offers)
-
-
-def instance_part(site: Site, row: StoredInstance, offer: Offer, base_url: str) -> Part:
-    """One instance in the chosen form. As stored its length is known, converted it is not."""
-    location = f"{base_url}/{row.ref.path}"
-    media_type = f"{DICOM}; transfer-syntax={offer.transfer_syntax}"
-    if offer.transfer_syntax == row.transfer_syntax_uid:
-        open_blob = lambda: site.instances.open(row)  # noqa: E731
-        return Part(media_type, lambda: read_blob(open_blob, site.limits.chunk_bytes), row.size, location)
-    return Part(media_type, lambda: _converted(site, row), None, location)
-
-
-def _converted(site: Site, row: StoredInstance) -> Chunks:
-    stored = site.instances.get(row.ref)
-    layout = stored.layout
-    with open_source(site, stored, layout) as source:
-        yield from to_explicit_little_endian(
-            source, layout.dataset_offset, transfer_syntax_uid=stored.transfer_syntax_uid, limits=site.limits
-        )
-
-
-def retrieve_metadata(site: Site, ref: Ref, accept: Accept, base_url: str) -> Response:
+def retrieve_metadata(
+    site: Site, ref: Ref, accept: Accept, base_url: str, fields: frozenset[str] | None = None
+) -> Response:
     """The metadata of all instances below `ref`: one JSON array, or a part of XML each.
 
+    `fields` are tags at the top of the data sets, None for all. A text that the character set asked for cannot
+    represent is refused as long as the status is open: within the first `HELD_BYTES` of JSON, the first part of XML.
     Raises NotFound, Gone, NotAcceptable.
     """
     offer = choose(accept, METADATA_OFFERS)
-    rows = site.instances.metadata(ref)
+    form = TextForm.of(accept, offer)
+    rows = ((row, served_text(text, base_url, row)) for row, text in site.instances.metadata(ref))
+    if fields is not None:
+        rows = ((row, selected(text, fields)) for row, text in rows)
     if offer.item == JSON:
         location = (("Content-Location", f"{base_url}/{ref.path}/metadata"),)
-        return text_answer(_json_array(rows, base_url), JSON, headers=location)
+        return text_answer(_json_array((text for _, text in rows), form), form.media_type, headers=location)
     parts = (
-        Part.of(to_xml(orjson.loads(served_text(text, base_url, row))), XML, f"{base_url}/{row.path}/metadata")
-        for row, text in rows
+        Part.of(form.xml(text, decided=place > 0), form.media_type, f"{base_url}/{row.path}/metadata")
+        for place, (row, text) in enumerate(rows)
     )
     return multipart_answer(parts, XML)
 
 
-def _json_array(rows: Iterator[tuple[InstanceRef, bytes]], base_url: str) -> Chunks:
+def _json_array(texts: Iterator[bytes], form: TextForm) -> Chunks:
     separator = b"["
     pieces: list[bytes] = []
-    size = 0
-    for ref, text in rows:
-        pieces += (separator, served_text(text, base_url, ref))
+    size = sent = 0
+    for stored in texts:
+        text = form.json(stored, decided=sent > HELD_BYTES)
+        pieces += (separator, text)
         separator = b","
         size += len(text)
-        if size > 256 << 10:
+        if size > JOIN_BYTES:
             yield b"".join(pieces)
             pieces.clear()
+            sent += size
             size = 0
     pieces.append(b"]" if separator == b"," else b"[]")
     yield b"".join(pieces)

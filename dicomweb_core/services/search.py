@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-import orjson
-
-from dicomweb_core.codecs.dicom_xml import to_xml
 from dicomweb_core.rules.entities import attributes_of
 from dicomweb_core.rules.matching import matches
 from dicomweb_core.rules.negotiation import Accept, choose
@@ -18,6 +15,7 @@ from dicomweb_core.services.answers import multipart_answer, single_answer
 from dicomweb_core.services.parts import Part
 from dicomweb_core.services.retrieve import JSON, METADATA_OFFERS, XML
 from dicomweb_core.services.site import Scope, Site
+from dicomweb_core.services.texts import TextForm
 from dicomweb_core.values.candidates import Candidate
 from dicomweb_core.values.messages import Response
 from dicomweb_core.values.queries import Query
@@ -40,9 +38,10 @@ def search(site: Site, query: Query, accept: Accept, base_url: str, scope: Scope
     headers = tuple(("Warning", text) for text in warnings)
     if not page.results and site.status_of_no_match == 204:
         return Response(204, headers)
+    form = TextForm.of(accept, offer)
     if offer.item == JSON:
-        return single_answer(b"[" + b",".join(page.results) + b"]", JSON, headers=headers)
-    parts = [Part.of(to_xml(orjson.loads(text)), XML) for text in page.results]
+        return single_answer(b"[" + b",".join(map(form.json, page.results)) + b"]", form.media_type, headers=headers)
+    parts = [Part.of(form.xml(text), form.media_type) for text in page.results]
     return multipart_answer(parts, XML, headers=headers)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -13,6 +13,8 @@ from dicomweb_core.errors import NotFound
 from dicomweb_core.rules.matching import matches
 from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.targets import Target
+from dicomweb_core.services.codec import CodecInProcess, FrameCodec
+from dicomweb_core.services.frame_cache import FrameCache
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.limits import Limits
@@ -80,6 +82,9 @@ class Site:
     allow_delete: bool = True
     relative_urls: bool = False
     """Leave scheme and host out of URLs in answers."""
+    codec: FrameCodec = field(default_factory=lambda: CodecInProcess(DEFAULT_LIMITS))
+    """Where frames are decoded and encoded."""
+    frame_cache: FrameCache = field(default_factory=lambda: FrameCache(DEFAULT_LIMITS.frame_cache_bytes))
 
     def require(self, ref: Ref, scope: Scope) -> None:
         """Raises NotFound if the study is outside the scope, or unknown."""

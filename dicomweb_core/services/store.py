@@ -143,8 +143,8 @@ class StoreBatch:
         ):
             self._commit()
 
-    def fail(self, error: DICOMwebError, source: str) -> None:
-        """Notes an input of which nothing was stored."""
+    def fail(self, error: DICOMwebError, source: str, *, sop_class_uid: str = "", sop_instance_uid: str = "") -> None:
+        """Notes an input of which nothing was stored. UIDs are empty where they are not known."""
         match error:
             case InvalidDataset():
                 reason = error.reason
@@ -159,7 +159,7 @@ class StoreBatch:
                 reason = FailureReason.PROCESSING_FAILURE
             case _:
                 reason = FailureReason.CANNOT_UNDERSTAND
-        self.report.failed.append(FailedItem(reason, error.detail, source=source))
+        self.report.failed.append(FailedItem(reason, error.detail, sop_class_uid, sop_instance_uid, source))
 
     def finish(self) -> StoreReport:
         """Commits what is pending; the report. Raises StorageUnavailable when nothing at all was stored."""

@@ -7,9 +7,8 @@ from typing import Final
 
 from dicomweb_core.codecs.dicom_json import dump
 from dicomweb_core.codecs.dicom_xml import to_xml
-from dicomweb_core.codecs.multipart_decoder import MultipartDecoder, PartData, PartEnd, PartStart, boundary_of
+from dicomweb_core.codecs.multipart_decoder import PartStart, boundary_of
 from dicomweb_core.errors import (
-    BadRequest,
     ClientDisconnected,
     DICOMwebError,
     InvalidPayload,
@@ -19,16 +18,27 @@ from dicomweb_core.errors import (
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.rules.store_report import response_module
 from dicomweb_core.services.answers import multipart_answer, single_answer
+from dicomweb_core.services.metadata_request import METADATA_TYPES, store_metadata
 from dicomweb_core.services.parts import Part
+from dicomweb_core.services.request_parts import coding_refusal, request_parts
 from dicomweb_core.services.site import Scope, Site
 from dicomweb_core.services.store import StoreBatch, store_instance
+from dicomweb_core.services.zip_request import ZIP_TYPES, store_zip
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.media_types import MediaType
 from dicomweb_core.values.messages import Readable, Request, Response
 from dicomweb_core.values.resources import StudyRef
 
-SUPPORTED: Final = ('multipart/related; type="application/dicom"', "application/dicom")
-"""Content-Types of a store request (PS3.18 Table 10.5.4-1)."""
+SUPPORTED: Final = (
+    'multipart/related; type="application/dicom"',
+    'multipart/related; type="application/dicom+json"',
+    'multipart/related; type="application/dicom+xml"',
+    "application/dicom",
+    "application/dicom+json",
+    "application/dicom+xml",
+    "application/zip",
+)
+"""Content-Types of a store request (PS3.18 Table 10.5.4-1). Single parts are an extension (B.21 has one), as is ZIP."""
 
 RESPONSE_OFFERS: Final = (
     Offer("application/dicom+json", multipart=False, transfer_syntax=None, default=True),
@@ -48,9 +58,14 @@ def store(site: Site, request: Request, study: StudyRef | None, accept: Accept, 
     content_type = _content_type(request)
     batch = StoreBatch(site, study=study, scope=scope)
     chunks = _chunks(request.body, site.limits)
+    root = _root(content_type)
     try:
-        if content_type.essence == "multipart/related":
+        if root in METADATA_TYPES:
+            store_metadata(batch, site, content_type, chunks, request.base_url + request.path)
+        elif content_type.essence == "multipart/related":
             _store_parts(batch, boundary_of(content_type), chunks, site.limits)
+        elif content_type.essence in ZIP_TYPES:
+            store_zip(batch, site, chunks)
         else:
             store_instance(batch, chunks, "1")
         report = batch.finish()
@@ -85,14 +100,16 @@ def _content_type(request: Request) -> MediaType:
     if text is None:
         raise UnsupportedMediaType("The request has no Content-Type.", supported=SUPPORTED)
     content_type = MediaType.parse(text)
-    if content_type.essence == "application/dicom":
-        return content_type
-    if content_type.essence != "multipart/related":
+    if _root(content_type) not in ("application/dicom", *METADATA_TYPES) and content_type.essence not in ZIP_TYPES:
         raise UnsupportedMediaType("This Content-Type cannot be stored.", supported=SUPPORTED)
-    root = (content_type.param("type") or "application/dicom").lower()
-    if root != "application/dicom":
-        raise UnsupportedMediaType("This type of multipart/related cannot be stored.", supported=SUPPORTED)
     return content_type
+
+
+def _root(content_type: MediaType) -> str:
+    """The media type of the first part, or of the only one; Part 10 if the message does not say it."""
+    if content_type.essence != "multipart/related":
+        return content_type.essence
+    return (content_type.param("type") or "application/dicom").lower()
 
 
 def _chunks(body: Readable, limits: Limits) -> Iterator[bytes]:
@@ -114,25 +131,14 @@ def _store_parts(batch: StoreBatch, boundary: bytes, chunks: Iterator[bytes], li
     a failure of its own; what came whole before it counts. Raises InvalidPayload if no part began, TooLarge if none
     came whole."""
     number = whole = 0
-
-    def events() -> Iterator[PartStart | PartData | PartEnd]:
-        decoder = MultipartDecoder(boundary, limits)
-        for chunk in chunks:
-            yield from decoder.feed(chunk)
-        yield from decoder.end()
-
-    stream = events()
     try:
-        for event in stream:
-            if not isinstance(event, PartStart):
-                continue
-            number += 1
-            content = _content(stream)
-            refusal = _part_refusal(event)
+        for part in request_parts(boundary, chunks, limits):
+            number = part.number
+            refusal = _part_refusal(part.start)
             if refusal is None:
-                store_instance(batch, content, str(number))
+                store_instance(batch, part.content, str(number))
             else:
-                for _ in content:
+                for _ in part.content:
                     pass
                 batch.fail(refusal, str(number))
             whole += 1
@@ -144,21 +150,7 @@ def _store_parts(batch: StoreBatch, boundary: bytes, chunks: Iterator[bytes], li
         batch.fail(error, str(number))
 
 
-def _content(stream: Iterator[PartStart | PartData | PartEnd]) -> Iterator[bytes | bytearray | memoryview]:
-    for event in stream:
-        if isinstance(event, PartData):
-            yield event.data
-        else:
-            return
-    raise InvalidPayload("The payload ends inside a part.")
-
-
 def _part_refusal(part: PartStart) -> DICOMwebError | None:
-    for name, value in part.headers:
-        if name.lower() == "content-transfer-encoding" and value.strip().lower() not in ("binary", "8bit", "7bit"):
-            return BadRequest("Content-Transfer-Encoding is not used in HTTP (RFC 9110 8.3.3).")
-        if name.lower() == "content-encoding" and value.strip().lower() not in ("", "identity"):
-            return UnsupportedMediaType("Content-Encoding of a part is not supported.")
     if part.media_type is not None and part.media_type.essence not in ("application/dicom", "application/octet-stream"):
         return UnsupportedMediaType("The part is not application/dicom.")
-    return None
+    return coding_refusal(part)

@@ -200,6 +200,13 @@ class InstanceStore(Protocol):
     def metadata(self, within: Ref) -> Iterator[tuple[InstanceRef, bytes]]:
         """`InstanceRecord.metadata` of all below, in the same order. Raises NotFound or Gone before the first."""
 
+    def version(self, within: Ref) -> bytes:
+        """A token that is another one after anything below was added, replaced or deleted, and never comes again.
+
+        At most 64 bytes that nobody outside can guess, the same in every process and after reopening. It may change
+        more often than what it stands for. Cheap, however much is below. Raises NotFound, Gone.
+        """
+
     def study(self, ref: StudyRef) -> StudySummary:
         """Raises NotFound, Gone."""
 

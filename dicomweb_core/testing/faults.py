@@ -111,6 +111,10 @@ class FaultyStore:
         """As the store."""
         return self.call("metadata", lambda: self._store.metadata(within))
 
+    def version(self, within: Ref) -> bytes:
+        """As the store."""
+        return self.call("version", lambda: self._store.version(within))
+
     def study(self, ref: StudyRef) -> StudySummary:
         """As the store."""
         return self.call("study", lambda: self._store.study(ref))

@@ -103,6 +103,7 @@ class InstanceStoreConformance(ContentConformance, ExistenceConformance, SearchC
         samples = [*archive(2, 1, 2), sample(3, rows=300, columns=300)]
         put(store, samples)
         store.delete(sample_ref(2, 1, 2))
+        versions = [store.version(sample_ref(study).of_study) for study in (1, 2, 3)]
         store.close()
         store.close()
         again = self.reopen_store(store)
@@ -113,6 +114,7 @@ class InstanceStoreConformance(ContentConformance, ExistenceConformance, SearchC
             for made in samples:
                 if made.ref != sample_ref(2, 1, 2):
                     check_blob_reader(again.open(made.ref), made.part10)
+            assert [again.version(sample_ref(study).of_study) for study in (1, 2, 3)] == versions
             put(again, [sample(4)])
             order = [sample_ref(study).study for study in (1, 2, 3, 4)]
             assert studies(again.candidates(Query(Level.STUDY))) == order

@@ -70,6 +70,7 @@ def put(store: InstanceStore, samples: Sequence[Sample], on_duplicate: OnDuplica
 def missing(store: InstanceStore, ref: Ref) -> type[NotFound] | None:
     """What every method that takes the ref raises: Gone, NotFound, None if it is there. They have to agree."""
     calls: list[Callable[[], object]] = [lambda: store.instances(ref), lambda: store.metadata(ref)]
+    calls.append(lambda: store.version(ref))
     if isinstance(ref, InstanceRef):
         calls += [lambda: store.get(ref), lambda: store.open(ref).close()]
     if isinstance(ref, StudyRef):

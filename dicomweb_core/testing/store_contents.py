@@ -22,7 +22,7 @@ from dicomweb_core.testing.samples import (
 )
 from dicomweb_core.testing.store_calls import StoreMaker, put, staged
 from dicomweb_core.values.queries import Level, Query
-from dicomweb_core.values.resources import InstanceRef
+from dicomweb_core.values.resources import InstanceRef, Ref
 
 
 class ContentConformance(StoreMaker):
@@ -154,6 +154,50 @@ class ContentConformance(StoreMaker):
             put(store, [sample(seed=0)])
             seen.add(store.get(sample_ref()).version)
         assert len(seen) == 5, "a version was used again"
+
+    def test_the_version_of_what_contains_a_change_is_another_and_never_comes_again_A39(self) -> None:
+        made = sample()
+        levels: tuple[Ref, ...] = (made.ref, made.ref.of_series, made.ref.of_study)
+        with self.opened() as store:
+            seen: dict[bytes, int] = {}
+
+            def changed(step: int, expected: tuple[bool, bool, bool]) -> None:
+                for level, new in zip(levels, expected, strict=True):
+                    version = store.version(level)
+                    assert 0 < len(version) <= 64
+                    assert version == store.version(level)
+                    assert not new or seen.get(version, step) == step, f"{level} at step {step}"
+                    seen[version] = step
+
+            put(store, [made])
+            changed(1, (True, True, True))
+            put(store, [sample(1, 1, 2)])
+            changed(2, (False, True, True))
+            put(store, [sample(seed=1)], OnDuplicate.REPLACE)
+            changed(3, (True, True, True))
+            put(store, [sample(1, 2, 1)])
+            changed(4, (False, False, True))
+            store.delete(sample_ref(1, 1, 2))
+            changed(5, (False, True, True))
+            store.delete(made.ref.of_study)
+            put(store, [made])
+            changed(6, (True, True, True))
+
+    def test_what_changes_nothing_leaves_the_version_and_others_are_not_touched_A39(self) -> None:
+        made, other = sample(), sample(2)
+        with self.opened([made, other]) as store:
+            refs: tuple[Ref, ...] = (made.ref, made.ref.of_study, other.ref, other.ref.of_study)
+            before = [store.version(ref) for ref in refs]
+            assert put(store, [made, sample(seed=1)]) == [Outcome.ALREADY_STORED, Outcome.DUPLICATE]
+            put(store, [sample(2, seed=1)], OnDuplicate.REPLACE)
+            assert [store.version(made.ref), store.version(made.ref.of_study)] == before[:2]
+            assert not {store.version(other.ref), store.version(other.ref.of_study)} & set(before)
+
+    def test_versions_of_two_stores_are_different_A39(self) -> None:
+        with self.opened([sample()]) as first:
+            of_first = {first.version(sample_ref()), first.version(sample_ref().of_study)}
+        with self.opened([sample()]) as second:
+            assert not of_first & {second.version(sample_ref()), second.version(sample_ref().of_study)}
 
     # -- duplicates (A16) --
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import orjson
+
 Attribute = dict[str, Any]
 Attributes = dict[str, Attribute]
 
@@ -36,3 +38,22 @@ def first_text(attributes: Attributes, tag: str) -> str:
     if isinstance(value, dict):
         value = value.get("Alphabetic")
     return "" if value is None else str(value)
+
+
+class SpelledNumbers(list[Any]):
+    """Values of a DS whose numbers JSON would write otherwise than the data set does: 1.0 for `1.000000`."""
+
+    __slots__ = ("text",)
+    text: bytes
+    """The JSON array of the same values, each number spelled as in the data set."""
+
+
+def json_text(attributes: Attributes | Attribute) -> bytes:
+    """The DICOM JSON text; DS numbers keep their spelling. Raises TypeError for what JSON cannot hold."""
+    return orjson.dumps(attributes, default=_spelled, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+
+
+def _spelled(values: object) -> orjson.Fragment:
+    if isinstance(values, SpelledNumbers):
+        return orjson.Fragment(values.text)
+    raise TypeError

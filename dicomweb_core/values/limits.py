@@ -98,3 +98,5 @@ class Limits:
     """The same by number: each pending instance holds a file descriptor or its bytes."""
     pending_blob_bytes: int = 16 << 20
     """The same by bytes of small instances that wait in memory."""
+    bulk_reuse: int = 64
+    """How many times the bulk data of a store request may be written because data sets share parts."""

@@ -52,11 +52,15 @@ class Request:
 class Body:
     """The payload of a response: chunks of bytes, a length if it is known, and something to close.
 
+    `ranged` reads some of it without the rest: from a 0-based offset, so many bytes, all of them there. Whoever calls
+    it does not iterate the body. A body that has it has not begun to read anything.
+    `content` is all of it, where that lies in memory anyway.
+
     Iterate at most once. `close` is idempotent, and whoever received the Response calls it, also if it was never
     iterated. An exception out of the iteration means that the payload is incomplete and the connection must be cut.
     """
 
-    __slots__ = ("_chunks", "_close", "length")
+    __slots__ = ("_chunks", "_close", "content", "length", "ranged")
 
     def __init__(
         self,
@@ -64,15 +68,22 @@ class Body:
         *,
         length: int | None = None,
         close: Callable[[], None] | None = None,
+        ranged: Callable[[int, int], Iterator[bytes]] | None = None,
     ) -> None:
         self._chunks = chunks
         self.length = length
+        self.ranged = ranged
+        self.content: bytes | None = None
         self._close = close
 
     @classmethod
     def of(cls, data: bytes) -> Body:
         """A body of bytes in memory."""
-        return cls((data,) if data else (), length=len(data))
+        body = cls(
+            (data,) if data else (), length=len(data), ranged=lambda offset, size: iter((data[offset : offset + size],))
+        )
+        body.content = data
+        return body
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._chunks)

@@ -26,7 +26,7 @@ from dicomweb_wsgi.command_line import main
 from dicomweb_wsgi.importing import files_below, sample_folder
 from dicomweb_wsgi.serving import is_loopback
 from dicomweb_wsgi.stores import CannotRun
-from tests.clients import multipart
+from tests.clients import file_bytes, multipart
 from tests.served import ROOT, Served
 
 SAMPLES = [sample(1 + number // 4, 1 + number // 2, number) for number in range(8)]
@@ -121,7 +121,7 @@ def test_help_can_be_had(command: tuple[str, ...]) -> None:
         ("serve", "--port", "x"), ("serve", "--port", "65536"), ("serve", "--port", "-1"),
         ("serve", "--workers", "0"), ("serve", "--threads", "many"), ("serve", "--mount", "/a b"),
         ("serve", "--public-url", "ftp://x"), ("serve", "--trusted-proxy", "proxy"), ("serve", "--server", "apache"),
-        ("serve", "--on-duplicate", "panic"),
+        ("serve", "--on-duplicate", "panic"), ("serve", "--inline-bytes", "-1"), ("import", "--inline-bytes", "1k"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line(arguments: tuple[str, ...]) -> None:
@@ -204,6 +204,18 @@ def test_duplicates_are_a_policy(policy: str, code: int, kept: int, tmp_path: Pa
     run("import", "--store", store, "--on-duplicate", policy, str(tmp_path / "1.dcm"), expect=code)
     with contextlib.closing(LMDBInstanceStore(store)) as instances:
         assert OriginServer(instances=instances).instance(*SAMPLES[0].ref) == versions[kept]
+
+
+@pytest.mark.parametrize(("size", "form"), [("0", "BulkDataURI"), ("100", "Value"), (None, "Value")])
+def test_what_is_inline_is_decided_when_it_is_imported(size: str | None, form: str, tmp_path: Path) -> None:
+    (tmp_path / "ct.dcm").write_bytes(file_bytes("CT_small.dcm"))
+    store = str(tmp_path / "store")
+    run("import", "--store", store, *(("--inline-bytes", size) if size else ()), str(tmp_path / "ct.dcm"))
+    with contextlib.closing(OriginServer(instances=LMDBInstanceStore(store))) as server:
+        (study,) = server.search_studies()
+        (metadata,) = server.metadata(study["0020000D"]["Value"][0])
+    assert set(metadata["00280030"]) == {"vr", form}
+    assert set(metadata["7FE00010"]) == {"vr", "BulkDataURI"}
 
 
 def test_damage_is_found(folder: Path, tmp_path: Path) -> None:

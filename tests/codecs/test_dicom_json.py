@@ -288,6 +288,41 @@ def test_whatever_comes_in_is_refused_or_stable_and_valid(dataset: dict[str, obj
         assert content.get("Value") != []
 
 
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        ("1.000000", "1.000000"),
+        ("1E2", "1E2"),
+        ("-0", "-0"),
+        ("1.5", 1.5),
+        ("7", 7),
+        ("0.33333333333333330", 1 / 3),
+    ],
+)
+def test_a_number_of_ds_keeps_its_spelling_if_it_fits_JSN_13(token: str, expected: float | str) -> None:
+    """PS3.5 Table 6.2-1: 16 bytes. What is longer is a number that has to be written anew."""
+    text = f'{{"00280030":{{"vr":"DS","Value":[{token}]}},"00091001":{{"vr":"FD","Value":[{token}]}}}}'
+    (dataset,) = read(text.encode(), LIMITS)
+    assert dataset["00280030"]["Value"] == [expected]
+    assert dataset["00091001"]["Value"] == [float(token)]
+    assert type(dataset["00091001"]["Value"][0]) in (int, float)
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "9" * 300, "-" + "9" * 19, "18446744073709551615"])
+def test_integers_beyond_64_bits_are_what_they_are_without_any_ds(number: str) -> None:
+    def taken(other_vr: str) -> object:
+        text = f'{{"00091001":{{"vr":"FD","Value":[{number}]}},"00091002":{{"vr":"{other_vr}"}}}}'
+        return read(text.encode(), LIMITS)[0]["00091001"]
+
+    assert taken("DS") == taken("LO")
+    assert dump({"00091001": taken("DS")})  # type: ignore[dict-item]
+
+
+def test_deep_nesting_is_refused_also_beside_a_ds_A32() -> None:
+    with pytest.raises(InvalidPayload):
+        read(b'{"00280030":{"vr":"DS","x":' + b"[" * 1000 + b"]" * 1000 + b"}}", LIMITS)
+
+
 def test_no_float_is_lost() -> None:
     values = [5e-324, 1.7976931348623157e308, -0.0, 0.1, 1e22]
     (dataset,) = read(dump({"00091001": {"vr": "FD", "Value": values}}), LIMITS)

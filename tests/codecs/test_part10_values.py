@@ -6,15 +6,19 @@ import base64
 import json
 import math
 import struct
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomweb_core.codecs.character_sets import character_set
 from dicomweb_core.codecs.part10_reader import BytesSource, ReadInstance, read_part10
-from dicomweb_core.values.attributes import Attribute
+from dicomweb_core.codecs.part10_values import READERS, Oddity
+from dicomweb_core.values.attributes import Attribute, json_text
 from dicomweb_core.values.limits import Limits
 from tests.part10_bytes import BIG_ENDIAN, EXPLICIT, IMPLICIT, element, file_meta, implicit, item, part10, uids
 
@@ -100,7 +104,7 @@ NUMBER_TEXT = [
     (".5", ".5"),
     ("1.", "1."),
     ("01", "01"),
-    ("-0", "-0"),
+    ("-0", 0),
     ("1E5 x", "1E5 x"),
     ("abc", "abc"),
     ("NaN", "NaN"),
@@ -140,6 +144,50 @@ def test_is_is_a_number_only_if_its_digits_are_those_of_the_number_A12(text: str
 
 def test_numbers_and_texts_may_stand_side_by_side() -> None:
     assert attribute("DS", b"1.5\\\\+2\\ 3 ")["Value"] == [1.5, None, "+2", 3]
+
+
+SPELLINGS = [
+    ("1.000000", "[1.000000]"),
+    ("1.000000\\2.50", "[1.000000,2.50]"),
+    ("1\\0\\0\\1.0", "[1,0,0,1.0]"),
+    ("-0", "[-0]"),
+    ("1E2\\1e+02\\1e16", "[1E2,1e+02,1e16]"),
+    (" 1.50 \\-2.0 ", "[1.50,-2.0]"),
+    ("1.50\\\\+1\\.5\\01\\1.", '[1.50,null,"+1",".5","01","1."]'),
+    ("1,5\\2.0", '["1,5",2.0]'),
+    ("1]\\[2\\true\\null\\{}", '["1]","[2","true","null","{}"]'),
+    ("1.0\\1 2\\3\n", '[1.0,"1 2","3\\n"]'),
+    ('1"\\2.0', '["1\\"",2.0]'),
+    ("0.12345678901234\\-0.123456789012\\1.5", "[0.12345678901234,-0.123456789012,1.5]"),
+    ("9007199254740993\\1.0", '["9007199254740993",1.0]'),
+    ("1.0e-999\\1.0", '["1.0e-999",1.0]'),
+    ("1.000000\\0.1000000000000000055511151231257827", '[1.000000,"0.1000000000000000055511151231257827"]'),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SPELLINGS, ids=[text[:30] for text, _ in SPELLINGS])
+def test_ds_numbers_keep_their_spelling_in_json_A12(text: str, expected: str) -> None:
+    found = attribute("DS", text.encode())
+    assert json_text(found) == b'{"vr":"DS","Value":' + expected.encode() + b"}"
+    assert found["Value"] == orjson.loads(expected)
+
+
+@given(
+    st.lists(st.from_regex(r"-?[0-9]{0,9}\.?[0-9]{0,9}([eE][+-]?[0-9]{1,3})?", fullmatch=True), min_size=1, max_size=9)
+)
+def test_every_ds_keeps_its_digits_and_its_value_A12(texts: list[str]) -> None:
+    found = attribute("DS", "\\".join(texts).encode())
+    shown = json.loads(json_text(found), parse_float=str, parse_int=str).get("Value", [None] * len(texts))
+    assert [value or "" for value in shown] == texts
+    for text, number in zip(texts, found.get("Value", ()), strict=False):
+        if isinstance(number, int | float):
+            assert Decimal(text) == Decimal(repr(number))
+
+
+def test_bytes_that_are_no_text_do_not_cost_other_values_their_spelling() -> None:
+    with pytest.raises(Oddity) as odd:
+        READERS[False]["DS"](b"1.50\\\xff", character_set(b"ISO_IR 192"))
+    assert json_text(odd.value.attribute).startswith(b'{"vr":"DS","Value":[1.50,"')
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=5).map(lambda d: f"{d:f}"))

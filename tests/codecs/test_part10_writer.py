@@ -106,6 +106,7 @@ def test_every_vr_comes_back_as_it_was(attributes: Attributes) -> None:
         ("DS", 0x00101030, [1], b"1 "),
         ("DS", 0x00101030, [0.1, "+1.50", None], b"0.1\\+1.50\\"),
         ("DS", 0x00101030, [1 / 3], b"0.33333333333333"),
+        ("DS", 0x00101030, ["1.000000", 2.5], b"1.000000\\2.5"),
         ("DS", 0x00101030, [-1.2345678901234567e-100], b"-1.23456789e-100"),
         ("IS", 0x00200013, [7.0], b"7 "),
         ("IS", 0x00200013, ["+07"], b"+07 "),
@@ -117,6 +118,7 @@ def test_every_vr_comes_back_as_it_was(attributes: Attributes) -> None:
         ("UV", 0x00081190, ["18446744073709551615"], b"\xff" * 8),
         ("SV", 0x00081190, [-1], b"\xff" * 8),
         ("FL", 0x00081190, ["NaN"], None),
+        ("FL", 0x00081190, [3.4028235e38], b"\xff\xff\x7f\x7f"),
         ("FD", 0x00081190, ["Infinity", "-Infinity"], bytes(6) + b"\xf0\x7f" + bytes(6) + b"\xf0\xff"),
     ],
 )

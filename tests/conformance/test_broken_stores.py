@@ -91,6 +91,22 @@ class CountsBytesTwice(MemoryInstanceStore):
         return counted._replace(bytes=2 * counted.bytes)
 
 
+class CountsVersionsFromOne(MemoryInstanceStore):
+    def version(self, within: Ref) -> bytes:
+        return super().version(within)[16:]
+
+
+class VersionMissesDeletions(MemoryInstanceStore):
+    def version(self, within: Ref) -> bytes:
+        newest = max(self.get(found.ref).version for found in self.instances(within))
+        return self._token + bytes([newest])
+
+
+class VersionIsOfTheWholeStore(MemoryInstanceStore):
+    def version(self, within: Ref) -> bytes:
+        return super().version(within)[:16] + bytes([self._versions])
+
+
 class _Short:
     def __init__(self, reader: BlobReader) -> None:
         self._reader = reader
@@ -127,6 +143,9 @@ MUTANTS: tuple[tuple[type[MemoryInstanceStore], str], ...] = (
     (CountsWrongly, "delete_says_how_many_and_leaves_the_rest"),
     (LosesAStudyUpdate, "a_study_is_summarised"),
     (CountsBytesTwice, "statistics"),
+    (CountsVersionsFromOne, "versions_of_two_stores_are_different_A39"),
+    (VersionMissesDeletions, "the_version_of_what_contains_a_change_is_another_and_never_comes_again_A39"),
+    (VersionIsOfTheWholeStore, "what_changes_nothing_leaves_the_version_and_others_are_not_touched_A39"),
     (ReadsShort, "what_was_written_can_be_read_when_sealed_and_when_committed"),
 )
 

@@ -336,7 +336,7 @@ def test_a_store_of_another_format_is_not_touched(tmp_path: Path) -> None:
     LMDBInstanceStore(tmp_path).close()
     environment = lmdb.open(str(tmp_path), max_dbs=20, map_size=1 << 30)
     with environment.begin(write=True) as txn:
-        txn.put(b"format", b"2", db=environment.open_db(b"store", txn=txn))
+        txn.put(b"format", b"1", db=environment.open_db(b"store", txn=txn))
     environment.close()
     with pytest.raises(StorageUnavailable, match="another version"):
         LMDBInstanceStore(tmp_path)

@@ -152,6 +152,7 @@ REFUSED = [
     "RetrieveURL=x", "TimezoneOffsetFromUTC=x", "TimezoneOffsetFromUTC=%2B0100&TimezoneOffsetFromUTC=%2B0100",
     # what looks like an attribute, and is none
     "Nothing=x", "PatientNam=x", "FFFFFFFF=x", "FFFEE000=x", "a.b=c", ".=x", "PatientID.=x", ".PatientID=x",
+    "RequestAttributesSequence.=x",
     "patient.id=x", "Patient ID=x",
     # not UTF-8, not percent-encoded, NULL
     "PatientID=%FF", "PatientID=%C3", "PatientID=%", "PatientID=%zz", "PatientID=%0", "PatientID=%00", "%FF=x",

@@ -53,6 +53,19 @@ def test_wadl_CAP_02(memory_client: Client) -> None:
     assert {"limit", "offset", "includefield", "PatientName", "00100010"} <= names
 
 
+def test_metadata_say_that_fields_can_be_chosen_CAP_03(memory_client: Client) -> None:
+    answer = memory_client.request("OPTIONS", "/", Accept="application/vnd.sun.wadl+xml")
+    methods = [
+        method
+        for method in etree.fromstring(answer.content).iter(WADL + "method")
+        if "includefield" in {param.get("name") for param in method.iter(WADL + "param")}
+    ]
+    assert sorted({method.get("id") for method in methods}) == [
+        "retrieveMetadata", "searchForInstances", "searchForSeries", "searchForStudies",
+    ]  # fmt: skip
+    assert len([method for method in methods if method.get("id") == "retrieveMetadata"]) == 3
+
+
 def test_json_form_lists_what_may_repeat_CAP_05(memory_client: Client) -> None:
     description = memory_client.request("OPTIONS", "/studies", Accept="application/json").json
 
@@ -104,13 +117,23 @@ def test_preflight_is_answered_as_preflight_CAP_07(origins: set[str], origin: st
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [{}, {"If_None_Match": "*"}, {"If_None_Match": '"x"'}, {"If_Modified_Since": "Fri, 01 Jan 2100 00:00:00 GMT"}],
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"If_None_Match": '"x"'}, 200),
+        ({"If_Modified_Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 200),
+        ({"If_None_Match": "*"}, 304),
+        ({"If_None_Match": '"x", {etag}'}, 304),
+    ],
     ids=str,
 )
-def test_the_description_is_always_sent_CAP_06(memory_client: Client, headers: dict[str, str]) -> None:
-    """There is no ETag that If-None-Match could name, so 304 is never due, and never sent without it."""
+def test_the_description_is_left_out_only_for_who_has_it_CAP_06(
+    memory_client: Client, headers: dict[str, str], status: int
+) -> None:
+    etag = memory_client.request("OPTIONS", "/", Accept="application/json").header("ETag")
+    assert etag
+    headers = {name: value.format(etag=etag) for name, value in headers.items()}
     answer = memory_client.request("OPTIONS", "/", Accept="application/json", **headers)
-    assert answer.status == 200
-    assert answer.header("ETag") is None
-    assert answer.json["application"]
+    assert (answer.status, bool(answer.content)) == (status, status == 200)
+    assert answer.header("ETag") == etag
+    assert memory_client.request("OPTIONS", "/studies", Accept="application/json").header("ETag") != etag

@@ -33,6 +33,8 @@ FOREIGN = {
     "imagecodecs": {"dicomweb_core/codecs/pixels/", "dicomweb_core/rendering/"},
     "PIL": {"dicomweb_core/codecs/pixels/", "dicomweb_core/rendering/"},
     "lxml": {"dicomweb_core/codecs/dicom_xml.py"},
+    "zstandard": {"dicomweb_core/codecs/content_codings.py"},
+    "isal": {"dicomweb_core/codecs/content_codings.py", "backends/"},
     "werkzeug": {"adapters/"},
     "gunicorn": {"adapters/"},
     "waitress": {"adapters/"},

@@ -18,13 +18,17 @@ from typing import Any
 
 import pydicom
 import pytest
+from lxml import etree
+from pydicom.multival import MultiValue
 
+from dicomweb_core.codecs.dicom_xml import to_xml
 from dicomweb_core.codecs.file_meta import read_file_meta
+from dicomweb_core.codecs.json_numbers import with_number_texts
 from dicomweb_core.codecs.part10_reader import BytesSource, read_part10
 from dicomweb_core.codecs.part10_scanner import Scan, scan
 from dicomweb_core.codecs.window import ForwardSource, InflatedSource, Window
 from dicomweb_core.errors import InvalidDataset
-from dicomweb_core.values.attributes import Attributes
+from dicomweb_core.values.attributes import Attributes, json_text
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.transfer_syntaxes import transfer_syntax
 from tests.witnesses.real_files import name_of, real_files
@@ -208,6 +212,59 @@ def test_metadata_are_those_of_pydicom(path: Path) -> None:
 def test_every_listed_difference_occurs() -> None:
     readable = (path for path in real_files() if path.name not in UNREADABLE)
     assert set().union(*(comparison(path)[1] for path in readable)) == set(DIFFERENCES)
+
+
+# -- spelling ------------------------------------------------------------------------------------------------------
+
+
+def _spellings(dataset: pydicom.Dataset, at: str = "") -> dict[str, list[str]]:
+    """DS and IS values by path, as they stand in the file but for padding."""
+    found: dict[str, list[str]] = {}
+    for element in dataset:
+        path = f"{at}{element.tag:08X}"
+        if element.VR == "SQ":
+            for index, item in enumerate(element.value, 1):
+                found |= _spellings(item, f"{path}/{index}/")
+        elif element.VR in ("DS", "IS") and element.value not in (None, ""):
+            values = element.value if isinstance(element.value, MultiValue) else [element.value]
+            found[path] = [getattr(value, "original_string", str(value)) for value in values]
+    return found
+
+
+def _spellings_of_xml(parent: etree._Element, at: str = "") -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for attribute in parent:
+        path = at + attribute.get("tag", "")
+        if attribute.get("vr") == "SQ":
+            for item in attribute:
+                found |= _spellings_of_xml(item, f"{path}/{item.get('number')}/")
+        elif attribute.get("vr") in ("DS", "IS") and len(attribute):
+            found[path] = [value.text or "" for value in attribute]
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path in real_files() if path.name not in UNREADABLE], ids=name_of)
+def test_xml_has_ds_and_is_as_the_file_spells_them(path: Path) -> None:
+    """Private blocks have other numbers in XML: only public attributes can be compared by tag."""
+    _, found, _ = scan_file(path.read_bytes())
+    document = etree.fromstring(to_xml(with_number_texts(json_text(found.attributes))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(path)
+        for key in BEYOND_PYDICOM.get(path.name, {}):
+            del dataset[key]
+        dataset.remove_private_tags()
+        theirs = _spellings(dataset)
+    ours = _spellings_of_xml(document)
+    assert {key: ours.get(key) for key in theirs} == theirs
+
+
+def test_spellings_that_json_numbers_would_lose_occur() -> None:
+    texts = [
+        json_text(scan_file(path.read_bytes())[1].attributes) for path in real_files() if path.name == "CT_small.dcm"
+    ]
+    assert len(texts) == 1
+    assert b'"00180050":{"vr":"DS","Value":[5.000000]}' in texts[0]
 
 
 # -- what is refused -----------------------------------------------------------------------------------------------

@@ -46,6 +46,10 @@ MEDIA_TYPES = {
 }
 """Transfer syntax -> media type of its frames; None: a whole data set only."""
 
+JPEG_XL = "1.2.840.10008.1.2.4.110"
+JPEG_XL_COLOURS = ("MONOCHROME1", "MONOCHROME2", "RGB", "YBR_RCT", "YBR_ICT")
+"""Of sources; codestreams of the last two are RGB when they are decoded."""
+
 COSINE = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"}
 LARGE = 1_500_000
 """Bytes of samples above which a file is compared in CI only."""
@@ -74,34 +78,38 @@ def read(content: bytes) -> Any:
     if "PixelData" not in data or "SOPInstanceUID" not in data or syntax == DEFLATED:
         return None
     if syntax in BY_HAND:
-        return read_by_hand(data, BY_HAND[syntax])
+        return stored_bits(read_by_hand(data, BY_HAND[syntax]), data)
     plugin = "pillow" if syntax in COSINE and data.BitsStored == 8 else ""
-    return pixel_array(io.BytesIO(content), raw=True, decoding_plugin=plugin)
+    return stored_bits(pixel_array(io.BytesIO(content), raw=True, decoding_plugin=plugin), data)
+
+
+def stored_bits(samples: Any, data: pydicom.Dataset) -> Any:
+    """Bits above Bits Stored mean nothing: pydicom keeps them of some transfer syntaxes and clears them of others."""
+    unused = data.BitsAllocated - data.BitsStored
+    if samples.dtype.kind == "f" or not unused:
+        return samples
+    shift = samples.dtype.itemsize * 8 - data.BitsAllocated + unused
+    kind = np.dtype(f"{'i' if data.PixelRepresentation else 'u'}{samples.dtype.itemsize}")
+    return (samples.astype(kind) << shift) >> shift
 
 
 def inflated(frame: bytes, data: pydicom.Dataset) -> Any:
     native = zlib.decompressobj(-15).decompress(frame)
-    if data.BitsAllocated == 1:
-        bits = np.unpackbits(np.frombuffer(native, np.uint8), bitorder="little")
-        return bits[: data.Rows * data.Columns].reshape(data.Rows, data.Columns)
-    return interleaved(np.frombuffer(native, dtype_of(data)), data)
+    return uncompressed(native, data)
 
 
 def uncompressed(frame: bytes, data: pydicom.Dataset) -> Any:
-    size = data.Rows * data.Columns * data.SamplesPerPixel * data.BitsAllocated // 8
-    return interleaved(np.frombuffer(frame[:size], dtype_of(data)), data)
-
-
-def interleaved(samples: Any, data: pydicom.Dataset) -> Any:
-    if data.SamplesPerPixel == 1:
-        return samples.reshape(data.Rows, data.Columns)
-    if data.PlanarConfiguration:
-        return samples.reshape(data.SamplesPerPixel, data.Rows, data.Columns).transpose(1, 2, 0)
-    return samples.reshape(data.Rows, data.Columns, data.SamplesPerPixel)
-
-
-def dtype_of(data: pydicom.Dataset) -> str:
-    return f"<{'i' if data.PixelRepresentation else 'u'}{data.BitsAllocated // 8}"
+    """A native frame as pydicom reads it, wrapped in a data set of its own."""
+    alone = pydicom.Dataset()
+    alone.update({tag: data[tag] for tag in data.keys() if tag.group == 0x0028})  # noqa: SIM118
+    alone.NumberOfFrames = 1
+    alone.file_meta = pydicom.dataset.FileMetaDataset()
+    alone.file_meta.TransferSyntaxUID = UID(ELE)
+    bits = data.BitsAllocated * (2 if data.PhotometricInterpretation == "YBR_FULL_422" else data.SamplesPerPixel)
+    size = (data.Rows * data.Columns * bits + 7) // 8
+    alone.PixelData = frame[:size] + b"\0" * (size % 2)
+    alone["PixelData"].VR = "OW" if data.BitsAllocated > 8 else "OB"
+    return pixel_array(alone, raw=True)
 
 
 BY_HAND: dict[str, Callable[[bytes, pydicom.Dataset], Any]] = {
@@ -143,8 +151,17 @@ def stored(path: Path) -> tuple[Client, str] | None:
 
 
 def must_be_held(data: pydicom.Dataset, target: str) -> bool:
-    """Whether a refusal would be wrong: what is 8 or 16 bits, grayscale, palette or three-coloured fits everywhere."""
-    return target in (ELE, DEFLATED) or (data.BitsAllocated in (8, 16) and data.SamplesPerPixel in (1, 3))
+    """Whether a refusal would be wrong: what is 8 or 16 bits, grayscale, palette or three-coloured fits nearly
+    everywhere."""
+    if target in (ELE, DEFLATED, "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1"):
+        return True
+    if data.BitsAllocated not in (8, 16) or data.SamplesPerPixel not in (1, 3):
+        return False
+    if target == JPEG_XL:
+        return data.PixelRepresentation == 0 and data.PhotometricInterpretation in JPEG_XL_COLOURS
+    native = not data.file_meta.TransferSyntaxUID.is_encapsulated
+    # Subsampled as it lies, it is no array of three samples a pixel.
+    return not (native and data.PhotometricInterpretation == "YBR_FULL_422")
 
 
 @pytest.mark.parametrize(("path", "samples", "target"), cases())
@@ -162,7 +179,9 @@ def test_every_file_in_every_transfer_syntax(path: Path, samples: Any, target: s
     assert written.file_meta.TransferSyntaxUID == target
     read_back = read(answer.content) if target != DEFLATED else pixel_array(io.BytesIO(plain(written)), raw=True)
     assert read_back.shape == samples.shape
-    assert np.array_equal(read_back, samples)
+    # Of 12 bits there is no second decoder here with the same inverse cosine transform.
+    bound = 3 if source.file_meta.TransferSyntaxUID in COSINE and source.BitsStored > 8 else 0
+    assert np.abs(read_back.astype(np.int64) - samples).max() <= bound if bound else np.array_equal(read_back, samples)
     assert written.SOPInstanceUID == source.SOPInstanceUID
     media_type = MEDIA_TYPES[target]
     if media_type is not None:
@@ -190,9 +209,10 @@ def check_frames(client: Client, url: str, target: str, media_type: str, written
         (_, whole) = pixels[0]
         assert len(pixels) == 1
         assert whole in (value, value[:-1])
-        if written.BitsAllocated > 1:
-            assert b"".join(content for _, content in frames) == whole
         assert len(frames) == number
+        if written.BitsAllocated > 1:
+            # Behind the frames a stored value may have more.
+            assert whole.startswith(b"".join(content for _, content in frames))
         return
     fragments = list(generate_frames(value, number_of_frames=number))
     assert [content + b"\0" * (len(content) % 2) for _, content in frames] == fragments

@@ -143,7 +143,7 @@ def _jpeg(library: ModuleType, codestream: bytes, header: Codestream, uid: str, 
     _refuse_unended(codestream, header)
     space = {3: "YCBCR", 4: "CMYK"}.get(header.samples)
     wanted = space
-    if header.colour_certain and header.photometric != "RGB" and native.photometric == "RGB":
+    if space == "YCBCR" and header.colour_certain and header.photometric != "RGB" and native.photometric == "RGB":
         wanted = "RGB"
     samples = _decoded(library.jpeg8_decode, codestream, header, colorspace=space, outcolorspace=wanted)
     return _as_promised(samples, header, native)
