@@ -118,6 +118,16 @@ def default_window(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> Wi
     return _default(cells, coding, padding_of(coding, attributes), modality, attributes)
 
 
+def modality_values(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> NDArray[np.float64]:
+    """What the Modality LUT or the rescale makes of the stored values, for example HU: a new array (rows, columns).
+
+    Padding is as any other value. Raises CannotRender when the frame is not one of grayscale, and what `bulk` raises.
+    """
+    cells = cells_of(frame)
+    coding = coding_of(frame.image, attributes, cells)
+    return _modality_values(stored_values(cells, coding), _modality(coding, attributes, bulk))
+
+
 def _stages(frame: NativeFrame, cells: Cells, attributes: Attributes, bulk: Bulk, window: Window | None) -> Stages:
     coding = coding_of(frame.image, attributes, cells)
     padding = padding_of(coding, attributes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomweb_core.errors import CannotRender
+from dicomweb_core.rendering.frame_attributes import frame_attributes
 from dicomweb_core.rendering.grayscale import default_window, render_grayscale
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.renderings import Rendering, VOIFunction, Window
@@ -351,6 +353,58 @@ def test_tables_are_not_mixed_up_between_frames() -> None:
     again = [gray(stored, attributes, **image) for attributes, image in variants]
     assert first == again
     assert len({tuple(levels) for levels in first}) == len(variants)
+
+
+# -- attacks --------------------------------------------------------------------------------------------------------
+
+TAGS = ["00280101", "00280102", "00280120", "00280121", "00280122", "00280124", "00281050", "00281051", "00281052"]
+TAGS += ["00281053", "00281056", "00283000", "00283002", "00283006", "00283010", "00409096", "00409213", "00409214"]
+TAGS += ["20500010", "20500020", "00280030", "00280034", "00289132", "00289145", "52009229", "52009230"]
+
+garbage = st.one_of(
+    st.none(),
+    st.integers(-(1 << 70), 1 << 70),
+    st.integers(-3, 20),
+    st.floats(),
+    st.sampled_from(["", "NaN", "1e308", "-1e-308", "INVERSE", "SIGMOID", "A" * 40]),
+)
+
+
+def attribute_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.one_of(
+        st.just({"vr": "SQ"}),
+        st.builds(lambda found: {"vr": "DS", "Value": found}, st.lists(values, min_size=1, max_size=4)),
+        st.builds(lambda text: {"vr": "OW", "InlineBinary": text}, st.text("AB/+=", max_size=12)),
+    )
+
+
+items = st.dictionaries(st.sampled_from(TAGS), attribute_of(garbage), max_size=6)
+
+
+@given(
+    attributes=st.dictionaries(st.sampled_from(TAGS), attribute_of(st.one_of(garbage, items)), max_size=12),
+    dtype=st.sampled_from(DTYPES),
+    stored=st.integers(1, 64),
+    bits=st.sampled_from([8, 16]),
+)
+def test_garbage_in_any_attribute_still_gives_a_picture_A22_A26(
+    attributes: Attributes, dtype: str, stored: int, bits: int
+) -> None:
+    cells = np.arange(-2, 4).astype(dtype)
+    shown = gray(cells, frame_attributes(attributes, 0), bits=bits, bits_stored=min(stored, 8 * int(dtype[1])))
+    assert len(shown) == 6
+
+
+def test_memory_beside_a_picture_does_not_grow_with_it() -> None:
+    def beside(rows: int) -> int:
+        frame = made_frame(np.arange(rows * 1024, dtype="u4").astype("u2").reshape(rows, 1024))
+        tracemalloc.start()
+        picture = render_grayscale(frame, {}, no_bulk, Rendering())
+        peak = tracemalloc.get_traced_memory()[1] - picture.samples.nbytes
+        tracemalloc.stop()
+        return peak
+
+    assert beside(8_192) < beside(1_024) + (1 << 20)
 
 
 # -- what is no grayscale frame -------------------------------------------------------------------------------------
