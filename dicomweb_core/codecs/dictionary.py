@@ -12,6 +12,7 @@ from typing import Final
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.uid import UID_dictionary
 
 _SPECIAL: Final = frozenset(
     {0x00080005, 0x7FE00008, 0x7FE00009, 0x7FE00010, 0xFFFCFFFC, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD}
@@ -86,3 +87,9 @@ def vr_of(tag: str) -> str | None:
     """The VR of 8 hex digits of a standard attribute, the first where there are several; None for others."""
     vr = public_vr(int(tag, 16))
     return None if vr is None else vr[:2]
+
+
+def uid_name(uid: str) -> str:
+    """What PS3.6 A calls a UID ("CT Image Storage"); empty for what it does not have."""
+    entry = UID_dictionary.get(uid)
+    return "" if entry is None else entry[0]
