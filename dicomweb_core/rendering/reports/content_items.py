@@ -66,7 +66,7 @@ class ContentTree:
     Raises CannotRender when there is no tree or when it passes a ceiling.
     """
 
-    __slots__ = ("_targets", "_anchors", "_root")
+    __slots__ = ("_anchors", "_root", "_targets")
 
     def __init__(self, attributes: Attributes, limits: Limits) -> None:
         if not is_report(attributes):
@@ -75,9 +75,7 @@ class ContentTree:
         # by identity: equal items at different places are different items
         self._anchors: dict[int, int] = {}
         self._targets: dict[int, Target] = {}
-        count = 0
-        for item, depth in _walk(attributes):
-            count += 1
+        for count, (item, depth) in enumerate(_walk(attributes), 1):
             if count > limits.report_items or depth > limits.report_depth:
                 raise CannotRender(
                     f"The content tree has more than {limits.report_items} items, or more than {limits.report_depth} "

@@ -26,12 +26,14 @@ from dicomweb_core.rendering.reports.value_types import value_of
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.limits import Limits
 
+_LIMITS: Final = Limits()
+
 _NESTED: Final = 40
 """Levels that become nested elements: browsers flatten or give up some hundred elements deep. What is deeper stands
 in the last level, with the number of its own."""
 
 
-def render_report_html(attributes: Attributes, *, link: Link, limits: Limits = Limits()) -> Document:
+def render_report_html(attributes: Attributes, *, link: Link, limits: Limits = _LIMITS) -> Document:
     """The document of a structured report or key object selection, UTF-8.
 
     Raises CannotRender when the object has no content tree or one that is too large.
@@ -107,7 +109,7 @@ def _section(item: ContentItem) -> str:
         return opening
     rank = min(item.depth + 1, 6)
     level = f' aria-level="{item.depth + 1}"' if item.depth >= 6 else ""
-    return f"{opening}<h{rank}{level}>{_relationship(item)}{_label(item)}</h{rank}>\n"
+    return f"{opening}<h{rank}{level}>{_label(item)}{_relationship(item)}</h{rank}>\n"
 
 
 def _term(item: ContentItem, link: Link) -> str:
@@ -118,7 +120,7 @@ def _term(item: ContentItem, link: Link) -> str:
         value = f'<a href="#item-{item.target.anchor}">{name}</a>'
     else:
         value = '<span class="note">an item that the document does not have</span>'
-    return f"<div{_identifier(item)}><dt>{_relationship(item)}{_label(item)}</dt><dd>{value}"
+    return f"<div{_identifier(item)}><dt>{_label(item)}{_relationship(item)}</dt><dd>{value}"
 
 
 def _identifier(item: ContentItem) -> str:
@@ -133,4 +135,4 @@ def _relationship(item: ContentItem) -> str:
     words = relationship_of(item)
     if item.depth > _NESTED:
         words = f"level {item.depth} {words}".strip()
-    return f'<span class="relationship">{escaped(words)}</span> ' if words else ""
+    return f' <span class="relationship">{escaped(words)}</span>' if words else ""

@@ -15,6 +15,7 @@ from dicomweb_core.rendering.reports.value_types import value_of
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.limits import Limits
 
+_LIMITS: Final = Limits()
 _COLUMNS: Final = 78
 _INDENTED: Final = 16
 """Levels that are indented; deeper ones have their number before them."""
@@ -22,7 +23,7 @@ _INDENTED: Final = 16
 TEXT_HEADERS: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 
 
-def render_report_text(attributes: Attributes, *, limits: Limits = Limits()) -> Document:
+def render_report_text(attributes: Attributes, *, limits: Limits = _LIMITS) -> Document:
     """The document of a structured report or key object selection.
 
     Raises CannotRender when the object has no content tree or one that is too large.

@@ -96,7 +96,7 @@ def _plain(value: Any) -> str:
         return clean(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0")
 
 
 def _of_text(form: Callable[[str], str]) -> Callable[[Any], str]:
