@@ -95,6 +95,12 @@ class Limits:
     codec_memory_bytes: int = 2 << 30
     """Address space of such a process, beyond what it starts with."""
 
+    # -- reports (PS3.3 C.17) --
+    report_items: int = 500_000
+    """Content items of one document that is shown."""
+    report_depth: int = 1_000
+    """Content items nested in one another; `sequence_depth` stops what is stored before."""
+
     # -- store --
     pending_record_bytes: int = 16 << 20
     """Records of a store request held before they are committed together; then a further commit begins."""
