@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
 from dicomweb_core.errors import InvalidQuery
-from dicomweb_core.values.renderings import ColorSpace, Rendering, Viewport, VOIFunction, Window
+from dicomweb_core.rules.uri_parameters import RenderedRequest
+from dicomweb_core.values.renderings import ColorSpace, Region, Rendering, Viewport, VOIFunction, Window
 
 UNSUPPORTED_ANNOTATIONS: Final = "The following annotation values are not supported: {values}"
 """Warning (8.3.5.1.1)."""
@@ -68,6 +69,12 @@ def _quality(text: str) -> int:
     return quality
 
 
+def _bits(text: str) -> int:
+    if text not in ("8", "16"):
+        raise ValueError(text)
+    return int(text)
+
+
 def _window(text: str) -> Window:
     center, width, function = text.split(",", 3)
     window = Window(decimal(center), decimal(width), VOIFunction(function))
@@ -103,6 +110,7 @@ def _size(text: str) -> Viewport:
     return Viewport(positive(width), positive(height))
 
 
+_ANY_SIZE: Final = 1 << 31
 _MOST_DECIMAL: Final = 16
 _MOST_KEYWORDS: Final = 64
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -121,8 +129,9 @@ RULES: Final[tuple[Rule, ...]] = (
         of_presentation_states=False,
     ),
     Rule("iccprofile", ColorSpace, "no, yes, srgb, adobergb or rommrgb", "8.3.5.1.5"),
+    Rule("bits", _bits, "8 or 16", "8.3.5"),
 )
-"""Every parameter."""
+"""Every parameter. `bits` is ours: of the grayscale samples of a media type that can have 16."""
 
 _SIZE: Final = Rule("viewport", _size, "vw,vh, the one form for this resource", "8.3.5.1.3")
 """Of thumbnails and presentation states."""
@@ -154,8 +163,30 @@ def parse_rendering(
         quality=values.get("quality"),
         annotations=tuple(keyword for keyword in ANNOTATIONS if keyword in asked),
         color_space=values.get("iccprofile"),
+        bits=values.get("bits", 8),
     )
-    return rendering, (UNSUPPORTED_ANNOTATIONS.format(values=", ".join(unsupported)),) if unsupported else ()
+    return rendering, _about(unsupported)
+
+
+def rendering_of(request: RenderedRequest) -> tuple[Rendering, tuple[str, ...]]:
+    """The same from the parameters of the URI Service (9.5.1.2)."""
+    viewport = None
+    if request.rows is not None or request.columns is not None:
+        # A side that is not given follows from the other (9.5.2.5).
+        viewport = Viewport(request.columns or _ANY_SIZE, request.rows or _ANY_SIZE)
+    unsupported = [keyword for keyword in request.annotations if keyword not in ANNOTATIONS]
+    rendering = Rendering(
+        window=None if request.window is None else Window(*request.window),
+        region=None if request.region is None else Region(*request.region),
+        viewport=viewport,
+        quality=request.image_quality,
+        annotations=tuple(keyword for keyword in ANNOTATIONS if keyword in request.annotations),
+    )
+    return rendering, _about(unsupported)
+
+
+def _about(unsupported: list[str]) -> tuple[str, ...]:
+    return (UNSUPPORTED_ANNOTATIONS.format(values=", ".join(unsupported)),) if unsupported else ()
 
 
 def _given(query: str, *, thumbnail: bool) -> dict[str, str]:

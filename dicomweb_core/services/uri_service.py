@@ -6,10 +6,13 @@ from typing import Final
 
 import orjson
 
-from dicomweb_core.errors import InvalidQuery, NotAcceptable, NotFound
-from dicomweb_core.rules.negotiation import Accept, MediaRange
+from dicomweb_core.errors import CannotRender, InvalidQuery, NotAcceptable, NotFound
+from dicomweb_core.rules.negotiation import Accept, MediaRange, Offer, is_acceptable
+from dicomweb_core.rules.rendering_parameters import rendering_of
 from dicomweb_core.rules.uri_forms import DICOM, Form, form_of
 from dicomweb_core.rules.uri_parameters import RenderedRequest, URIRequest
+from dicomweb_core.services.render import choose_offer, offers_of, single_answer
+from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.services.retrieve import retrieve_instances
 from dicomweb_core.services.site import Site
 from dicomweb_core.storage.instances import StoredInstance
@@ -18,7 +21,7 @@ from dicomweb_core.values.messages import Response
 from dicomweb_core.values.resources import InstanceRef
 
 AVAILABLE: Final = (DICOM,)
-"""What the service can answer with."""
+"""Forms of an instance that is not rendered."""
 
 _NUMBER_OF_FRAMES: Final = "00280008"
 
@@ -34,15 +37,37 @@ def retrieve_by_uri(site: Site, request: URIRequest, accept: Accept, base_url: s
     stored = site.instances.get(request.ref)
     _check_against_instance(site, stored, request.rendered)
     _refuse_anonymization(request)
-    return render(site, stored, request.rendered)
+    return render(site, stored, request.rendered, accept, base_url)
 
 
-def render(site: Site, stored: StoredInstance, request: RenderedRequest) -> Response:
+def render(site: Site, stored: StoredInstance, request: RenderedRequest, accept: Accept, base_url: str) -> Response:
     """The instance in one of the rendered types of the request (9.5); `request` fits the instance.
 
-    Raises NotAcceptable: nothing is rendered yet.
+    Raises NotAcceptable, InvalidQuery, CorruptBlob.
     """
-    raise NotAcceptable("Rendered forms are not produced yet (PS3.18 9.5).", available=AVAILABLE)
+    if request.presentation_state is not None:
+        raise CannotRender("Presentation states are not applied by the URI Service here (PS3.18 9.5.1.2.7).")
+    instance = RenderedInstance(site, stored)
+    indexes = (request.frame_number - 1,) if request.frame_number is not None else ()
+    offer = _offer(instance, indexes, request, accept)
+    rendering, warnings = rendering_of(request)
+    return single_answer(instance, offer, indexes, rendering, warnings, base_url)
+
+
+def _offer(instance: RenderedInstance, indexes: tuple[int, ...], request: RenderedRequest, accept: Accept) -> Offer:
+    """The first of the media types of contentType, by their quality, that there is and that is accepted (9.5)."""
+    offers = [offer for offer in offers_of(instance, indexes) if not offer.multipart]
+    if not request.content_types or not offers:
+        return choose_offer(instance, indexes, accept, single_only=True)
+    for preference in sorted(request.content_types, key=lambda preference: -preference.q):
+        wanted = MediaRange(preference.value, explicit="*" not in preference.value)
+        for offer in offers if preference.q else ():
+            if is_acceptable(Accept((wanted,)), offer) and is_acceptable(accept, offer):
+                return offer
+    raise NotAcceptable(
+        "None of the media types of contentType can be produced for this instance and is accepted.",
+        available=tuple(map(str, offers)),
+    )
 
 
 def _retrieve_dicom(site: Site, request: URIRequest, base_url: str) -> Response:

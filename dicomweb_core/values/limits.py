@@ -88,6 +88,10 @@ class Limits:
     """Frames transcoded before the first byte of an answer, so that those that cannot be are known."""
     rendered_pixels: int = 64 << 20
     """A rendered picture that was enlarged; one that is as large as its source may have more."""
+    picture_cache_bytes: int = 16 << 20
+    """Rendered pictures, as they are sent, kept for the next request."""
+    attributes_cache_bytes: int = 32 << 20
+    """Attributes of instances that are rendered, kept for their next frame."""
     icc_profile_bytes: int = 4 << 20
     """An ICC profile that a rendered picture is given or converted from; a longer one does not count."""
     codec_seconds: float = 60.0

@@ -71,3 +71,5 @@ class Rendering:
     annotations: tuple[str, ...] = ()
     """`patient`, `technique`, in this order; no others."""
     color_space: ColorSpace | None = None
+    bits: int = 8
+    """8 or 16: of grayscale samples in a media type that has as many."""

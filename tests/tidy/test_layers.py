@@ -34,7 +34,12 @@ FOREIGN = {
     "PIL": {"dicomweb_core/codecs/pixels/", "dicomweb_core/rendering/"},
     "lxml": {"dicomweb_core/codecs/dicom_xml.py"},
     "zstandard": {"dicomweb_core/codecs/content_codings.py"},
-    "isal": {"dicomweb_core/codecs/content_codings.py", "backends/"},
+    "isal": {
+        "dicomweb_core/codecs/content_codings.py",
+        "dicomweb_core/codecs/pixels/",
+        "dicomweb_core/rendering/png.py",
+        "backends/",
+    },
     "werkzeug": {"adapters/"},
     "gunicorn": {"adapters/"},
     "waitress": {"adapters/"},
