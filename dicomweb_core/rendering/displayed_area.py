@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dicomweb_core.errors import CannotRender
-from dicomweb_core.rendering import pillow
 from dicomweb_core.rendering.frame_attributes import finite_number, numbers
+from dicomweb_core.rendering.geometry import Box, scaled
 from dicomweb_core.rendering.pictures import Samples
 from dicomweb_core.values.attributes import Attributes, first_text
 from dicomweb_core.values.renderings import Viewport
@@ -152,13 +152,14 @@ def place_samples(samples: Samples, place: Placement) -> Samples:
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
     turned = place.spatial.quarters % 2 == 1
     columns, rows = (place.rows, place.columns) if turned else (place.columns, place.rows)
-    canvas = np.zeros((rows, columns, *samples.shape[2:]), samples.dtype)
+    canvas: Samples = np.zeros((rows, columns, *samples.shape[2:]), samples.dtype)
     x = _overlap(float(left), float(right), samples.shape[1], columns)
     y = _overlap(float(top), float(bottom), samples.shape[0], rows)
     if x is not None and y is not None:
-        canvas[y.begin : y.end, x.begin : x.end] = _resized(samples, x, y)
-    canvas = np.rot90(canvas, -place.spatial.quarters)
-    return np.ascontiguousarray(canvas[:, ::-1] if place.spatial.flipped else canvas)
+        box = Box(x.first, y.first, x.last, y.last)
+        canvas[y.begin : y.end, x.begin : x.end] = scaled(samples, box, x.end - x.begin, y.end - y.begin)
+    turned_canvas: Any = np.rot90(canvas, -place.spatial.quarters)
+    return np.ascontiguousarray(turned_canvas[:, ::-1] if place.spatial.flipped else turned_canvas)
 
 
 class _Overlap(NamedTuple):
@@ -168,10 +169,6 @@ class _Overlap(NamedTuple):
     end: int
     first: float
     last: float
-
-    @property
-    def copied(self) -> bool:
-        return self.first.is_integer() and self.last - self.first == self.end - self.begin
 
 
 def _overlap(start: float, stop: float, size: int, canvas: int) -> _Overlap | None:
@@ -183,21 +180,6 @@ def _overlap(start: float, stop: float, size: int, canvas: int) -> _Overlap | No
         return None
     first, last = (min(max(round(start + edge / scale, 6), 0.0), float(size)) for edge in (begin, end))
     return _Overlap(begin, end, first, last) if first < last else None
-
-
-def _resized(samples: Samples, x: _Overlap, y: _Overlap) -> Samples:
-    if x.copied and y.copied:
-        return samples[int(y.first) : int(y.last), int(x.first) : int(x.last)]
-    box = (x.first, y.first, x.last, y.last)
-    size = (x.end - x.begin, y.end - y.begin)
-    bilinear = pillow.Image.Resampling.BILINEAR
-    if samples.dtype == np.uint8:
-        return np.asarray(pillow.Image.fromarray(samples).resize(size, bilinear, box=box))
-    planes = samples[:, :, np.newaxis] if samples.ndim == 2 else samples
-    images = [pillow.Image.fromarray(planes[:, :, n].astype(np.float32)) for n in range(planes.shape[2])]
-    scaled = np.stack([np.asarray(image.resize(size, bilinear, box=box)) for image in images], axis=2)
-    found: Samples = np.rint(scaled).astype(samples.dtype).reshape(*scaled.shape[:2], *samples.shape[2:])
-    return found
 
 
 def _turned(

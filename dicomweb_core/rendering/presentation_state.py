@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -12,7 +11,6 @@ import numpy as np
 from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering.color import render_color
 from dicomweb_core.rendering.displayed_area import (
-    Placement,
     displayed_area,
     place_samples,
     placement,
@@ -22,22 +20,25 @@ from dicomweb_core.rendering.fonts import script
 from dicomweb_core.rendering.frame_attributes import finite_number, numbers, sequence_items
 from dicomweb_core.rendering.graphics import Canvas, draw_graphic, draw_text, inks_of
 from dicomweb_core.rendering.grayscale import identity_window, render_grayscale
+from dicomweb_core.rendering.icc import in_color_space, stored_profile
 from dicomweb_core.rendering.inks import WHITE, Ink, blend, ink_of
-from dicomweb_core.rendering.lookup_tables import Bulk, value_bytes
+from dicomweb_core.rendering.lookup_tables import Bulk
 from dicomweb_core.rendering.overlays import GROUPS, Overlay, overlay
+from dicomweb_core.rendering.palettes import palette
 from dicomweb_core.rendering.pictures import Picture, Samples
 from dicomweb_core.rendering.pillow import require_pillow
-from dicomweb_core.rendering.shutters import shutter, shutter_ink
+from dicomweb_core.rendering.shutters import SHAPE, shutter, shutter_ink
 from dicomweb_core.values.attributes import Attributes, first_text
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.pixels import NativeFrame
-from dicomweb_core.values.renderings import Rendering
+from dicomweb_core.values.renderings import ColorSpace, Rendering
 
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1.11."
 GRAYSCALE: Final = _STORAGE + "1"
 COLOR: Final = _STORAGE + "2"
+PSEUDO_COLOR: Final = _STORAGE + "3"
 XA_XRF_GRAYSCALE: Final = _STORAGE + "5"
-PRESENTATION_STATES: Final = frozenset({GRAYSCALE, COLOR, XA_XRF_GRAYSCALE})
+PRESENTATION_STATES: Final = frozenset({GRAYSCALE, COLOR, PSEUDO_COLOR, XA_XRF_GRAYSCALE})
 """SOP classes that are applied here. Of the XA/XRF one without its mask subtraction and edge enhancement."""
 
 _SOP_CLASS: Final = "00080016"
@@ -62,7 +63,7 @@ _LAYER_ORDER: Final = "00700062"
 _LAYER_COLOR: Final = ("00700066", "00700401")
 _ACTIVATION: Final = 0x1001
 _SHUTTER_GROUP: Final = "00181623"
-_ICC_PROFILE: Final = "00282000"
+_ICC: Final = ("00282000", "00282002")
 _OF_THE_IMAGE: Final = frozenset({*_MODALITY_LUT, *_VOI_LUT, *_PRESENTATION_LUT, "00409096"})
 """What an image says of its own display: a presentation state replaces all of it, also by nothing."""
 
@@ -128,20 +129,25 @@ def render_state(
     """
     require_pillow()
     uid = first_text(attributes, _SOP_INSTANCE)
-    picture = _values(frame, attributes, uid, number, state, bulk, rendering, bits)
+    picture = _values(frame, attributes, uid, number, state, bulk, limits, bits)
     area = next(iter(state.items(_DISPLAYED_AREAS, uid, number)), {})
     shown = displayed_area(area, picture.rows, picture.columns, picture.pixel_aspect)
     spatial = spatial_transformation(state.attributes)
-    place = placement(shown, spatial, rendering.viewport, limits.rendered_pixels)
+    most_pixels = max(limits.rendered_pixels, picture.rows * picture.columns)
+    place = placement(shown, spatial, rendering.viewport, most_pixels)
     layers = _layers(state, attributes, uid, number, bulk, frame)
-    samples = picture.samples
-    if samples.ndim == 2 and any(ink.rgb for layer in layers for ink in layer.inks):
+    inks = [ink for layer in layers for ink in layer.inks]
+    if picture.icc_profile is not None and (inks or SHAPE in state.attributes):
+        # Inks are sRGB.
+        picture = in_color_space(picture, ColorSpace.SRGB)
+    samples: Any = picture.samples
+    if samples.ndim == 2 and any(ink.rgb for ink in inks):
         samples = np.repeat(samples[:, :, np.newaxis], 3, axis=2)
     samples = place_samples(_shuttered(samples, state, shown.aspect), place)
     canvas = Canvas(samples, place, script(font_paths))
     for layer in layers:
         _draw_layer(canvas, layer, picture.rows, picture.columns)
-    return Picture(samples, picture.icc_profile)
+    return in_color_space(Picture(samples, picture.icc_profile), rendering.color_space)
 
 
 def display_order(frames: Sequence[Attributes]) -> list[int]:
@@ -185,25 +191,26 @@ def _values(
     number: int,
     state: PresentationState,
     bulk: Bulk,
-    rendering: Rendering,
+    limits: Limits,
     bits: int,
 ) -> Picture:
     """The frame through the lookup tables of the state, in its own matrix."""
     own = {tag: value for tag, value in attributes.items() if tag not in _OF_THE_IMAGE}
-    plain = replace(rendering, window=None, region=None, viewport=None, annotations=())
-    if frame.image.photometric.upper() not in ("MONOCHROME1", "MONOCHROME2"):
-        profile = value_bytes(state.attributes.get(_ICC_PROFILE, {}), state.bulk)
-        if profile:
-            text = binascii.b2a_base64(profile, newline=False).decode("ascii")
-            own[_ICC_PROFILE] = {"vr": "OB", "InlineBinary": text}
-        return render_color(frame, own, bulk, plain)
+    profile = stored_profile(_picked(state.attributes, _ICC), state.bulk, limits)
+    if frame.image.photometric.strip().upper() not in ("MONOCHROME1", "MONOCHROME2"):
+        picture = render_color(frame, own, bulk, Rendering(), limits=limits)
+        return picture if profile is None else replace(picture, icc_profile=profile)
     own |= _picked(state.attributes, (*_MODALITY_LUT, *_PRESENTATION_LUT))
     for item in state.items(_SOFTCOPY_VOI, uid, number)[:1]:
         own |= _picked(item, _VOI_LUT)
     frame = NativeFrame(frame.data, replace(frame.image, photometric="MONOCHROME2"))
-    if not any(tag in own for tag in _VOI_LUT):
-        plain = replace(plain, window=identity_window(frame, own, state.bulk))
-    return render_grayscale(frame, own, state.bulk, plain, bits=bits)
+    window = None if any(tag in own for tag in _VOI_LUT) else identity_window(frame, own, state.bulk)
+    if first_text(state.attributes, _SOP_CLASS) != PSEUDO_COLOR:
+        return render_grayscale(frame, own, state.bulk, Rendering(window=window), bits=bits)
+    picture = render_grayscale(frame, own, state.bulk, Rendering(window=window), bits=16)
+    colors = palette(state.attributes, state.bulk, signed=False).colors
+    indexes = (picture.samples.astype(np.uint32) * (len(colors) - 1) + 0x7FFF) // 0xFFFF
+    return Picture(colors.take(indexes, axis=0), profile, picture.pixel_aspect)
 
 
 def _picked(attributes: Attributes, tags: Iterable[str]) -> Attributes:
@@ -274,15 +281,12 @@ def _activated(
 def _draw_layer(canvas: Canvas, layer: _Layer, rows: int, columns: int) -> None:
     for plane in layer.planes:
         whole: Any = plane.over(rows, columns).astype(np.uint8) * np.uint8(255)
-        blend(canvas.samples, _as_coverage(whole, canvas.place), 0, 0, layer.ink)
+        coverage: Any = place_samples(whole, canvas.place)
+        blend(canvas.samples, coverage, 0, 0, layer.ink)
     for item in layer.graphics:
         draw_graphic(canvas, item, layer.ink)
     for item in layer.texts:
         draw_text(canvas, item, layer.ink)
-
-
-def _as_coverage(mask: Any, place: Placement) -> Any:
-    return place_samples(mask, place)
 
 
 def _referenced(series: Attributes) -> list[ReferencedImage]:
