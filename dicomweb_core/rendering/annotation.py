@@ -17,7 +17,7 @@ from dicomweb_core.values.attributes import Attributes, first_text, first_value
 KEYWORDS: Final = ("patient", "technique")
 """Values of the `annotation` parameter that are understood."""
 
-_SMALLEST: Final = 9
+_SMALLEST: Final = 10
 """The smallest em that can be read, in pixels."""
 _LARGEST: Final = 160
 _SHARE: Final = 36

@@ -15,7 +15,7 @@ from dicomweb_core.rendering import pillow
 from dicomweb_core.rendering.displayed_area import Area, Placement, Points
 from dicomweb_core.rendering.fonts import Script, line_height
 from dicomweb_core.rendering.frame_attributes import finite_number, numbers, sequence_items
-from dicomweb_core.rendering.inks import BLACK, Ink, blend, contrast, ink_of
+from dicomweb_core.rendering.inks import BLACK, Coverage, Ink, blend, contrast, ink_of
 from dicomweb_core.rendering.pictures import Samples
 from dicomweb_core.values.attributes import Attributes, first_text
 
@@ -37,6 +37,7 @@ _TEXT_COLOR: Final = "00700241"
 _HORIZONTAL: Final = "00700242"
 _VERTICAL: Final = "00700243"
 _PATTERN_ON_COLOR: Final = "00700251"
+_PATTERN_ON_OPACITY: Final = "00700284"
 _LINE_THICKNESS: Final = "00700253"
 _NO_GRAY: Final = ""
 
@@ -61,6 +62,7 @@ class Stroke(NamedTuple):
     points: Points
     filled: bool
     width: float
+    opacity: float = 1.0
 
 
 @dataclass(slots=True)
@@ -117,10 +119,11 @@ def draw_graphic(canvas: Canvas, item: Attributes, ink: Ink) -> None:
     closed = len(outline) > 3 and bool(np.allclose(outline[0], outline[-1], atol=1e-3))
     filled = first_text(item, _GRAPHIC_FILLED).strip().upper() == "Y" and closed
     if kind == "POINT" or filled:
-        fill = line if kind == "POINT" else _styled(item, _FILL_STYLE, _PATTERN_ON_COLOR, line)
-        draw_stroke(canvas, Stroke(outline, True, width), fill)
+        style = _LINE_STYLE if kind == "POINT" else _FILL_STYLE
+        fill = _styled(item, style, _PATTERN_ON_COLOR, line)
+        draw_stroke(canvas, Stroke(outline, True, width, _opacity(item, style)), fill)
     if kind != "POINT":
-        draw_stroke(canvas, Stroke(outline, False, width), line)
+        draw_stroke(canvas, Stroke(outline, False, width, _opacity(item, _LINE_STYLE)), line)
 
 
 def inks_of(item: Attributes) -> list[Ink]:
@@ -179,7 +182,10 @@ def draw_stroke(canvas: Canvas, stroke: Stroke, ink: Ink) -> None:
         pillow.ImageDraw.Draw(image).polygon([(float(x), float(y)) for x, y in points - 0.5], fill=255)
     else:
         _draw_line_through(image, points, stroke.width * factor)
-    blend(canvas.samples, np.asarray(image if factor == 1 else image.reduce(factor)), left, top, ink)
+    coverage: Coverage = np.asarray(image if factor == 1 else image.reduce(factor))
+    if stroke.opacity < 1:
+        coverage = np.rint(coverage * stroke.opacity).astype(np.uint8)
+    blend(canvas.samples, coverage, left, top, ink)
 
 
 def _draw_line_through(image: pillow.Image.Image, points: Points, width: float) -> None:
@@ -292,6 +298,12 @@ def _line_width(item: Attributes, canvas: Canvas) -> float:
     style = next(iter(sequence_items(item, _LINE_STYLE)), {})
     times = finite_number(style, _LINE_THICKNESS)
     return canvas.thickness * (1.0 if times is None else min(max(times, 0.25), 32.0))
+
+
+def _opacity(item: Attributes, style: str) -> float:
+    """Pattern On Opacity: 0.0 is not to be seen."""
+    found = finite_number(next(iter(sequence_items(item, style)), {}), _PATTERN_ON_OPACITY)
+    return 1.0 if found is None else min(max(found, 0.0), 1.0)
 
 
 def _styled(item: Attributes, style: str, tag: str, ink: Ink) -> Ink:
