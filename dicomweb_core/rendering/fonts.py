@@ -78,6 +78,11 @@ _LETTERS: Final = 1_024
 """Of one line."""
 _WIDEST: Final = 16_384
 _JOINERS: Final = "\u200c\u200d"
+_ASCENT: Final = 1.05
+_DESCENT: Final = 0.3
+"""In em, of letters with marks above and below."""
+_SMALL: Final = 24
+"""Up to this em strokes are thinner than a pixel: they are strengthened."""
 _PROBE: Final = 24
 _MISSING: Final = "\U0010fffd"
 
@@ -126,7 +131,7 @@ class Script(NamedTuple):
         width = min(self.width(text, size), _WIDEST) + 2 * outline + 2
         height = line_height(size, outline)
         images = [pillow.Image.new("L", (width, height), 0) for _ in range(2)]
-        left, baseline = float(outline + 1), outline + math.ceil(size * 0.95)
+        left, baseline = float(outline + 1), outline + math.ceil(size * _ASCENT)
         for path, run in runs:
             if left >= width:
                 break
@@ -136,12 +141,15 @@ class Script(NamedTuple):
                 draw.text((left, baseline), run, fill=255, font=font, anchor="ls", stroke_width=stroke)
             left += font.getlength(run)
         letters, outlined = (np.asarray(image) for image in images)
-        return SetLine(letters, outlined)
+        if size <= _SMALL:
+            letters = np.minimum(letters.astype(np.uint16) * 3 // 2, 255).astype(np.uint8)
+        # Hinting moves letters, but not their outlines.
+        return SetLine(letters, np.maximum(letters, outlined))
 
 
 def line_height(size: int, outline: int = 0) -> int:
     """Rows of a line set in this size."""
-    return math.ceil(size * 1.25) + 2 * outline
+    return math.ceil(size * (_ASCENT + _DESCENT)) + 2 * outline
 
 
 def script(font_paths: tuple[str, ...] = ()) -> Script:

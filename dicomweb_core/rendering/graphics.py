@@ -192,7 +192,8 @@ def _draw_line_through(image: pillow.Image.Image, points: Points, width: float) 
     """Segments are polygons of exactly this width; ends and joints are round."""
     draw = pillow.ImageDraw.Draw(image)
     reach = 2 * width
-    half = max(width, 1.0) / 2
+    # Pillow draws the cells on the edges too.
+    half = max(width - 1, 0.0) / 2
     for begin, end in _within(points, (-reach, -reach, image.width + reach, image.height + reach)):
         along = end - begin
         length = math.hypot(*along)
@@ -288,7 +289,7 @@ def _text_size(canvas: Canvas, lines: list[str], box: Area | None) -> int:
     if box is None:
         return min(smallest + side // 100, _LARGEST_TEXT)
     largest = max(smallest, min(side // 10, _LARGEST_TEXT))
-    size = min(largest, int((box.bottom - box.top) / (1.25 * len(lines))))
+    size = min(largest, int((box.bottom - box.top) / (1.35 * len(lines))))
     while size > smallest and max(canvas.script.width(line, size) for line in lines) > box.right - box.left:
         size -= max(1, size // 8)
     return max(size, smallest)
