@@ -23,8 +23,7 @@ from dicomweb_core.services import bulkdata, pixels, retrieve
 from dicomweb_core.services.instance_forms import instance_in
 from dicomweb_core.services.metadata_request import store_datasets
 from dicomweb_core.services.parts import read_blob
-from dicomweb_core.services.pictures import picture_of
-from dicomweb_core.services.render import frame_indexes
+from dicomweb_core.services.pictures import picture_count, picture_of
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.services.search import find
 from dicomweb_core.services.site import EVERYTHING, Site
@@ -201,8 +200,9 @@ class Calls:
         """
         shown = RenderedInstance(self.site, self.site.instances.get(InstanceRef.parse(study, series, instance)))
         rendering, _warnings = parse_rendering(urlencode(parameters))
-        (index,) = frame_indexes(shown, (frame,)) if shown.frame_count or frame != 1 else (0,)
-        return picture_of(shown, index, rendering).samples
+        if not 1 <= frame <= max(1, picture_count(shown)):
+            raise NotFound(f"There are {picture_count(shown)} pictures of the instance; there is no picture {frame}.")
+        return picture_of(shown, frame - 1, rendering).samples
 
     def pixels(self, study: str, series: str, instance: str, frame: int = 1, *, rescale: bool = False) -> NDArray[Any]:
         """The stored values of a frame (1-based): (rows, columns), or (rows, columns, samples) of more than one, as the

@@ -23,6 +23,8 @@ class PictureKey(NamedTuple):
     """0-based index."""
     media_type: str
     rendering: Rendering
+    through: InstanceRef | None = None
+    """A presentation state."""
     thumbnail: bool = False
 
 

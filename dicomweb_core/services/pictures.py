@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomweb_core.codecs.dictionary import uid_name
 from dicomweb_core.errors import CannotRender, DICOMwebError, TooLarge
+from dicomweb_core.rendering.annotation import annotate
 from dicomweb_core.rendering.color import is_color, render_color
 from dicomweb_core.rendering.frame_attributes import finite_number, frame_attributes, numbers
 from dicomweb_core.rendering.geometry import place
@@ -20,6 +21,7 @@ from dicomweb_core.rendering.raster import depth_of, encode
 from dicomweb_core.rules.object_kinds import Kind
 from dicomweb_core.services.picture_cache import PictureKey
 from dicomweb_core.services.rendered_instance import RenderedInstance
+from dicomweb_core.services.state_pictures import ShownFrame, picture_through, shown_frames, state_picture
 from dicomweb_core.values.renderings import Rendering, Window
 
 logger: Final = logging.getLogger("dicomweb_core")
@@ -32,16 +34,43 @@ _FRAME_SECONDS: Final = 0.1
 _LONGEST_FRAME: Final = 10.0
 
 
-def picture_of(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
-    """One frame (0-based index) as it is to be shown.
+class _Depiction(NamedTuple):
+    """How objects of a kind are shown."""
+
+    count: Callable[[RenderedInstance], int]
+    """How many pictures it has. Raises CannotRender."""
+    show: Callable[[RenderedInstance, int, Rendering], Picture]
+    """One of them, 0-based."""
+
+
+def picture_count(instance: RenderedInstance) -> int:
+    """How many pictures there are of an object: frames, or the images that a presentation state shows. 0 if it is of
+    no kind that pictures are made of. Raises CannotRender."""
+    depiction = _DEPICTIONS.get(instance.kind)
+    return 0 if depiction is None else depiction.count(instance)
+
+
+def representative(instance: RenderedInstance) -> int:
+    """The index (0-based) of the picture in the middle: it stands for all of them."""
+    return picture_count(instance) // 2
+
+
+def picture_of(
+    instance: RenderedInstance, index: int, rendering: Rendering, through: RenderedInstance | None = None
+) -> Picture:
+    """One picture (0-based index) as it is to be shown; `through` a presentation state, if one is given.
 
     Raises CannotRender and other kinds of NotAcceptable that say why there is no picture, InvalidQuery when the
     parameters do not fit it, and what reading raises. Nothing else: whatever a library thinks of the values of an
     object, the answer is that it cannot be rendered.
     """
     try:
-        picture = _PICTURED.get(instance.kind, _nothing_to_see)(instance, index, rendering)
-        return place(picture, rendering, instance.site.limits)
+        depiction = _DEPICTIONS.get(instance.kind)
+        if depiction is None or not 0 <= index < depiction.count(instance):
+            raise refusal_of(instance)
+        if through is not None:
+            return picture_through(through, ShownFrame(instance, index), rendering)
+        return depiction.show(instance, index, rendering)
     except TooLarge as error:
         raise CannotRender(error.detail) from error
     except DICOMwebError:
@@ -51,13 +80,23 @@ def picture_of(instance: RenderedInstance, index: int, rendering: Rendering) -> 
         raise CannotRender("The picture could not be made of what the object says.") from error
 
 
-def encoded_picture(instance: RenderedInstance, index: int, media_type: str, rendering: Rendering) -> bytes:
+def encoded_picture(
+    instance: RenderedInstance,
+    index: int,
+    media_type: str,
+    rendering: Rendering,
+    through: RenderedInstance | None = None,
+) -> bytes:
     """The same as a file, from the cache or made now."""
     rendering = replace(rendering, bits=min(rendering.bits, depth_of(media_type)))
-    key = PictureKey(instance.stored.ref, _state(instance), index, media_type, rendering)
+    alone = instance.kind is Kind.IMAGE and through is None
+    stored, versions = instance.stored, instance.site.instances.version
+    state = stored.version if alone else versions(stored.ref.of_study)
+    applied = through.stored.ref if through is not None else None
+    key = PictureKey(stored.ref, state, index, media_type, rendering, applied)
 
     def make() -> bytes:
-        return encoded(picture_of(instance, index, rendering), media_type, rendering.quality)
+        return encoded(picture_of(instance, index, rendering, through), media_type, rendering.quality)
 
     return instance.site.picture_cache.find_or_make(key, make)
 
@@ -89,11 +128,6 @@ def frame_seconds(instance: RenderedInstance) -> float:
     return next((1 / rate for rate in rates if rate is not None and rate >= 1 / _LONGEST_FRAME), _FRAME_SECONDS)
 
 
-def has_pictures(instance: RenderedInstance) -> bool:
-    """Whether its kind is one that pictures are made of."""
-    return instance.kind in _PICTURED and instance.frame_count > 0
-
-
 def refusal_of(instance: RenderedInstance) -> CannotRender:
     """Why there is nothing to see of an object of no kind that is shown."""
     name = uid_name(instance.stored.sop_class_uid)
@@ -113,47 +147,51 @@ def _encoded(
         raise CannotRender(f"The picture could not be encoded as {media_type}.") from error
 
 
-def _state(instance: RenderedInstance) -> int | bytes:
-    if instance.kind is Kind.IMAGE:
-        return instance.stored.version
-    return instance.site.instances.version(instance.stored.ref.of_study)
-
-
 def _image(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
     frame = instance.frame(index)
     attributes = frame_attributes(instance.attributes, index)
+    limits = instance.site.limits
     if is_color(frame.image, attributes):
-        return render_color(frame, attributes, instance.bulk, rendering, limits=instance.site.limits)
-    picture = render_grayscale(frame, attributes, instance.bulk, rendering, bits=rendering.bits)
-    return in_color_space(picture, rendering.color_space)
+        picture = render_color(frame, attributes, instance.bulk, rendering, limits=limits)
+    else:
+        picture = render_grayscale(frame, attributes, instance.bulk, rendering, bits=rendering.bits)
+        picture = in_color_space(picture, rendering.color_space)
+    return annotate(place(picture, rendering, limits), attributes, rendering.annotations)
 
 
 def _steady_window(instance: RenderedInstance) -> Window | None:
-    frame = instance.frame(instance.representative)
-    attributes = frame_attributes(instance.attributes, instance.representative)
+    if instance.kind is not Kind.IMAGE:
+        return None
+    index = representative(instance)
+    frame = instance.frame(index)
+    attributes = frame_attributes(instance.attributes, index)
     if is_color(frame.image, attributes):
         return None
     return default_window(frame, attributes, instance.bulk)
 
 
-def _nothing_to_see(instance: RenderedInstance, _index: int, _rendering: Rendering) -> Picture:
-    raise refusal_of(instance)
+def _frames(instance: RenderedInstance) -> int:
+    return instance.frame_count
 
 
-_PICTURED: Final = MappingProxyType[Kind, Callable[[RenderedInstance, int, Rendering], Picture]](
+def _shown(instance: RenderedInstance) -> int:
+    return len(shown_frames(instance))
+
+
+_DEPICTIONS: Final = MappingProxyType(
     {
-        Kind.IMAGE: _image,
-        Kind.SEGMENTATION: _image,
-        Kind.PARAMETRIC_MAP: _image,
+        Kind.IMAGE: _Depiction(_frames, _image),
+        Kind.SEGMENTATION: _Depiction(_frames, _image),
+        Kind.PARAMETRIC_MAP: _Depiction(_frames, _image),
+        Kind.PRESENTATION_STATE: _Depiction(_shown, state_picture),
     }
 )
-"""Kind -> how one frame of it is shown."""
+"""Kinds that pictures are made of."""
 
 _REASONS: Final = MappingProxyType(
     {
         Kind.VIDEO: "video is sent as it is stored and not decoded",
         Kind.STRUCTURE_SET: "its contours are not drawn",
         Kind.WAVEFORM: "its waveforms are not drawn",
-        Kind.PRESENTATION_STATE: "presentation states are not applied",
     }
 )

@@ -13,7 +13,7 @@ from dicomweb_core.rules.object_kinds import Kind
 from dicomweb_core.rules.rendering_parameters import parse_rendering
 from dicomweb_core.services.answers import multipart_answer, part_answer, text_answer
 from dicomweb_core.services.parts import Chunks, Part
-from dicomweb_core.services.pictures import animation, encoded_picture, has_pictures, refusal_of
+from dicomweb_core.services.pictures import animation, encoded_picture, picture_count, refusal_of, representative
 from dicomweb_core.services.pixels import frame_part
 from dicomweb_core.services.rendered_documents import document_part, document_types
 from dicomweb_core.services.rendered_instance import RenderedInstance
@@ -89,7 +89,7 @@ def offers_of(instance: RenderedInstance, indexes: tuple[int, ...] = ()) -> tupl
         return _offers(document_types(instance), animations_only=False)
     if instance.kind is Kind.VIDEO:
         return _offers((transfer_syntax(instance.stored.transfer_syntax_uid).media_type,), animations_only=False)
-    if has_pictures(instance):
+    if picture_count(instance):
         return _offers(rendered_types(), animations_only=len(indexes) > 1)
     return ()
 
@@ -104,7 +104,7 @@ def single_answer(
 ) -> Response:
     """An instance or frames of it as a single part. Raises CannotRender, InvalidQuery, and what reading raises."""
     _check_profile(offer, rendering)
-    headers = _warning_headers(warnings, base_url)
+    headers = warning_headers(warnings, base_url)
     location = f"{base_url}/{instance.stored.ref.path}"
     if instance.kind in _DOCUMENTS:
         part, of_document = document_part(instance, offer.item, base_url)
@@ -115,11 +115,11 @@ def single_answer(
         return text_answer(part.open(), part.media_type, headers=of_document)
     if instance.kind is Kind.VIDEO:
         return part_answer(_video(instance, base_url), headers=headers)
-    shown = indexes or range(instance.frame_count)
+    shown = indexes or range(picture_count(instance))
     if len(shown) > 1 and has_animation(offer.item):
         cine = Part(offer.item, lambda: animation(instance, shown, offer.item, rendering), None, location)
         return part_answer(cine, headers=headers)
-    index = indexes[0] if indexes else instance.representative
+    index = indexes[0] if indexes else representative(instance)
     data = encoded_picture(instance, index, offer.item, rendering)
     return part_answer(Part.of(data, offer.item, source_url(instance, index, base_url)), headers=headers)
 
@@ -170,7 +170,7 @@ def _several(site: Site, items: _Items, rendering: Rendering, warnings: Sequence
             root = root or item.offer.item
     if refusal is not None and missing == count:
         raise refusal
-    headers = _warning_headers(warnings, base_url)
+    headers = warning_headers(warnings, base_url)
     if missing:
         headers = (*headers, ("Warning", f"299 {base_url}: {missing} of {count} pictures or documents cannot be sent"))
 
@@ -183,10 +183,10 @@ def _several(site: Site, items: _Items, rendering: Rendering, warnings: Sequence
 
 
 def _items_of(instance: RenderedInstance, offer: Offer, indexes: tuple[int, ...]) -> Iterator[_Item]:
-    if not has_pictures(instance):
+    if not picture_count(instance):
         yield _Item(instance, offer)
         return
-    for index in indexes or range(instance.frame_count):
+    for index in indexes or range(picture_count(instance)):
         yield _Item(instance, offer, index)
 
 
@@ -194,7 +194,11 @@ def _items_below(site: Site, ref: Ref, accept: Accept) -> Iterator[_Item | NotAc
     chosen: dict[tuple[Offer, ...], Offer | NotAcceptable] = {}
     for stored in site.instances.instances(ref):
         instance = RenderedInstance(site, stored)
-        offers = tuple(offer for offer in offers_of(instance) if offer.multipart)
+        try:
+            offers = tuple(offer for offer in offers_of(instance) if offer.multipart)
+        except CannotRender as error:
+            yield error
+            continue
         if not offers:
             yield refusal_of(instance)
             continue
@@ -261,5 +265,6 @@ def _check_profile(offer: Offer, rendering: Rendering) -> None:
         raise InvalidQuery(f"{offer.item} cannot have the profile that iccprofile asks for (PS3.18 8.3.5.1.5).")
 
 
-def _warning_headers(warnings: Sequence[str], base_url: str) -> HeaderList:
+def warning_headers(warnings: Sequence[str], base_url: str) -> HeaderList:
+    """A header for each text."""
     return tuple(("Warning", f"299 {base_url}: {text}") for text in warnings)

@@ -40,10 +40,13 @@ class RenderedInstance:
             document=self.layout.bulk_value(ENCAPSULATED_DOCUMENT) is not None,
         )
 
+        self.shown: tuple[tuple[RenderedInstance, int], ...] | None = None
+        """Of a presentation state, once it is known: images and 0-based frame indexes."""
+
     @property
-    def representative(self) -> int:
-        """The index (0-based) of the frame in the middle: it stands for all of them."""
-        return self.frame_count // 2
+    def has_frames(self) -> bool:
+        """Whether there are frames that can be decoded one by one."""
+        return self.frame_count > 0 and not transfer_syntax(self.stored.transfer_syntax_uid).video
 
     @property
     def is_multi_frame(self) -> bool:

@@ -16,7 +16,7 @@ from dicomweb_core.rules.rendering_parameters import parse_rendering
 from dicomweb_core.services.answers import part_answer
 from dicomweb_core.services.parts import Part
 from dicomweb_core.services.picture_cache import PictureKey
-from dicomweb_core.services.pictures import encoded, has_pictures, picture_of
+from dicomweb_core.services.pictures import encoded, picture_of, representative
 from dicomweb_core.services.render import frame_indexes, source_url
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.services.site import Site
@@ -28,6 +28,8 @@ from dicomweb_core.values.resources import InstanceRef, Ref, SeriesRef
 SIDE: Final = 256
 """Width and height that a thumbnail has at most, unless the client says otherwise."""
 
+_SHOWN: Final = frozenset({Kind.IMAGE, Kind.SEGMENTATION, Kind.PARAMETRIC_MAP})
+"""What pictures without words are made of."""
 _LARGEST_ICON: Final = 1_024
 _MODALITY: Final = "00080060"
 _BURNED_IN_ANNOTATION: Final = "00280301"
@@ -46,8 +48,8 @@ def retrieve_thumbnail(
     viewport = rendering.viewport or Viewport(SIDE, SIDE)
     offer = choose(accept, _offers())
     instance = _representative(site, ref)
-    indexes = frame_indexes(instance, numbers) if numbers else ()
-    index = indexes[0] if indexes else instance.representative
+    indexes = frame_indexes(instance, numbers)
+    index = indexes[0] if indexes else representative(instance) if instance.kind in _SHOWN else 0
     data = _encoded(instance, index, offer.item, replace(rendering, viewport=viewport))
     location = (
         source_url(instance, index, base_url) if instance.frame_count else f"{base_url}/{instance.stored.ref.path}"
@@ -68,7 +70,7 @@ def _encoded(instance: RenderedInstance, index: int, media_type: str, rendering:
 
 def _made(instance: RenderedInstance, index: int, media_type: str, rendering: Rendering) -> bytes:
     names_inside = first_text(instance.attributes, _BURNED_IN_ANNOTATION).strip().upper() == "YES"
-    if has_pictures(instance) and not names_inside:
+    if instance.kind in _SHOWN and not names_inside:
         try:
             return encoded(picture_of(instance, index, rendering), media_type, rendering.quality)
         except NotAcceptable:
@@ -86,12 +88,12 @@ def _representative(site: Site, ref: Ref) -> RenderedInstance:
     first = RenderedInstance(site, next(rows))
     series: SeriesRef | None = None
     found: list[InstanceRef] = []
-    if has_pictures(first):
+    if first.kind in _SHOWN:
         series, found = first.stored.ref.of_series, [first.stored.ref]
     for stored in rows:
         if series is not None and stored.ref.of_series != series:
             break
-        if has_pictures(RenderedInstance(site, stored)):
+        if RenderedInstance(site, stored).kind in _SHOWN:
             series = stored.ref.of_series
             found.append(stored.ref)
     return RenderedInstance(site, site.instances.get(found[len(found) // 2])) if found else first

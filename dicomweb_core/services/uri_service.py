@@ -11,7 +11,10 @@ from dicomweb_core.rules.negotiation import Accept, MediaRange, Offer, is_accept
 from dicomweb_core.rules.rendering_parameters import rendering_of
 from dicomweb_core.rules.uri_forms import DICOM, Form, form_of
 from dicomweb_core.rules.uri_parameters import RenderedRequest, URIRequest
-from dicomweb_core.services.render import choose_offer, offers_of, single_answer
+from dicomweb_core.services.answers import part_answer
+from dicomweb_core.services.parts import Part
+from dicomweb_core.services.pictures import encoded_picture, representative
+from dicomweb_core.services.render import choose_offer, offers_of, single_answer, source_url, warning_headers
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.services.retrieve import retrieve_instances
 from dicomweb_core.services.site import Site
@@ -45,13 +48,19 @@ def render(site: Site, stored: StoredInstance, request: RenderedRequest, accept:
 
     Raises NotAcceptable, InvalidQuery, CorruptBlob.
     """
-    if request.presentation_state is not None:
-        raise CannotRender("Presentation states are not applied by the URI Service here (PS3.18 9.5.1.2.7).")
     instance = RenderedInstance(site, stored)
     indexes = (request.frame_number - 1,) if request.frame_number is not None else ()
     offer = _offer(instance, indexes, request, accept)
     rendering, warnings = rendering_of(request)
-    return single_answer(instance, offer, indexes, rendering, warnings, base_url)
+    if request.presentation_state is None:
+        return single_answer(instance, offer, indexes, rendering, warnings, base_url)
+    if not instance.has_frames:
+        raise CannotRender("The instance has no frames that a presentation state could be applied to.")
+    state = RenderedInstance(site, site.instances.get(request.presentation_state))
+    index = representative(instance)
+    data = encoded_picture(instance, index, offer.item, rendering, state)
+    part = Part.of(data, offer.item, source_url(instance, index, base_url))
+    return part_answer(part, headers=warning_headers(warnings, base_url))
 
 
 def _offer(instance: RenderedInstance, indexes: tuple[int, ...], request: RenderedRequest, accept: Accept) -> Offer:
