@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from html import escape
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
@@ -312,7 +312,7 @@ def _required(target: Target) -> StudyRef | SeriesRef | InstanceRef:
 def error_response(error: DICOMwebError, request: Request | None = None) -> Response:
     """A Status Report (PS3.18 8.6.3): what went wrong in one sentence, and what would be possible. JSON, or HTML for a
     request of a browser that shows it."""
-    report: dict[str, object] = {"error": type(error).__name__, "detail": error.detail}
+    report: dict[str, Any] = {"error": type(error).__name__, "detail": error.detail}
     headers: HeaderList = (("Content-Type", "application/json"),)
     match error:
         case NotAcceptable(available=available) if available:
@@ -330,9 +330,11 @@ def error_response(error: DICOMwebError, request: Request | None = None) -> Resp
     status = status_of(error)
     if request is not None and _shows_html(request):
         title = f"{status} {type(error).__name__}"
-        page = (
-            f"<!DOCTYPE html><html lang=en><title>{title}</title><h1>{title}</h1><p>{escape(error.detail)}</p></html>"
+        possible = "".join(
+            f"<li>{escape(form)}</li>" for name in ("available", "supported") for form in report.get(name, ())
         )
+        page = f"<!DOCTYPE html><html lang=en><title>{title}</title><h1>{title}</h1><p>{escape(error.detail)}</p>"
+        page += f"<p>Possible are:<ul>{possible}</ul></html>" if possible else "</html>"
         of_page = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", "default-src 'none'"))
         return Response(status, (*of_page, *headers[1:]), Body.of(page.encode("utf-8", "replace")))
     return Response(status, headers, Body.of(orjson.dumps(report)))

@@ -61,9 +61,12 @@ class Served:
         return os.pread(self._log.fileno(), 1 << 20, 0).decode()
 
     def pids(self) -> list[int]:
-        """Of the server and its workers."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [self.process.pid, *map(int, children)]
+        """Of the server, its workers and their codecs."""
+        found = [self.process.pid]
+        for pid in found:
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
+        return found
 
     def peak_memory(self) -> dict[int, int]:
         """Peak resident bytes of each process."""

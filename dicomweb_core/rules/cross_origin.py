@@ -7,7 +7,10 @@ from typing import Final
 from dicomweb_core.values.messages import HeaderList, Request
 
 _ALLOW_HEADERS: Final = "Accept, Accept-Charset, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range"
-_EXPOSE: Final = "Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Location, Content-Range, ETag, Location, Retry-After, Warning"
+_EXPOSE: Final = (
+    "Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Location, Content-Range, ETag, "
+    "Location, Retry-After, Warning"
+)
 _PREFLIGHT_SECONDS: Final = 86_400
 """How long a browser may remember a permission. What it permits is methods and header names, never an answer."""
 

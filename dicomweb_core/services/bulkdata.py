@@ -78,20 +78,32 @@ def value_of(
         # Fragments that nobody can tell apart are no codestream, whatever is asked for.
         return Value((), lambda _offer: iter(()))
     essence = document_type(layout) if value.path == ENCAPSULATED_DOCUMENT else OCTETS
-    location = f"{base_url}/{stored.ref.path}/bulkdata/{value.path}"
 
     def whole(offer: Offer) -> Iterator[Part]:
         media_type = NATIVE if value.path in PIXEL_DATA else offer.item
-        in_place = not transfer_syntax(stored.transfer_syntax_uid).big_endian
-        yield Part(
-            media_type,
-            lambda: value_chunks(site, stored, layout, value, inflation),
-            value.length,
-            location,
-            spans_reader(site, stored, layout, lambda: (Span(value.offset, value.length),)) if in_place else None,
-        )
+        yield _whole_part(site, stored, layout, value, media_type, base_url, inflation)
 
     return Value(value_offers(essence), whole)
+
+
+def _whole_part(
+    site: Site,
+    stored: StoredInstance,
+    layout: InstanceLayout,
+    value: BulkValue,
+    media_type: str,
+    base_url: str,
+    inflation: Inflation | None,
+) -> Part:
+    """The value as it is stored, little endian."""
+    in_place = not transfer_syntax(stored.transfer_syntax_uid).big_endian
+    return Part(
+        media_type,
+        partial(value_chunks, site, stored, layout, value, inflation),
+        value.length,
+        f"{base_url}/{stored.ref.path}/bulkdata/{value.path}",
+        spans_reader(site, stored, layout, lambda: (Span(value.offset, value.length),)) if in_place else None,
+    )
 
 
 def _pixel_value(
@@ -115,8 +127,7 @@ def _pixel_value(
             for number in range(1, frames.count + 1):
                 yield frame_part(site, stored, layout, frames, number, base_url)
         elif offer.stored:
-            chunks = partial(value_chunks, site, stored, layout, value, inflation)
-            yield Part(NATIVE, chunks, value.length, f"{location}/bulkdata/{value.path}")
+            yield _whole_part(site, stored, layout, value, NATIVE, base_url, inflation)
         elif offer.transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN:
             transcoding = Transcoding(site, stored, layout, EXPLICIT_VR_LITTLE_ENDIAN)
             bits = forms.native.frame_bits if forms.native is not None else 0

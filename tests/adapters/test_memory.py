@@ -101,3 +101,53 @@ def test_a_study_of_2000_instances_stays_under_150_mib(tmp_path: Path) -> None:
         status, _ = served.request("GET", study + "/metadata")
         assert status == 200
         assert peak(served) < CEILING, served.peak_memory()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_transcoding_a_large_instance_stays_under_150_mib(tmp_path: Path) -> None:
+    """Into RLE Lossless and back, in the processes of the codecs too: 256 frames of 2 MiB."""
+    head, frames, one = large_instance(512 << 20)
+    pixels = hashlib.sha256(b"seed").digest() * (one // 64) + bytes(one // 2)
+    content_type, shell = multipart(b"<instance>")
+    before, after = shell.split(b"<instance>")
+    path = f"/{sample(1, 1, 1).ref.path}"
+
+    def store(served: Served, chunks: Iterator[bytes]) -> None:
+        def payload() -> Iterator[bytes]:
+            yield before
+            yield from chunks
+            yield after
+
+        status, answer = served.request("POST", "/studies", payload(), {"Content-Type": content_type})
+        assert status == 200, answer
+
+    def native() -> Iterator[bytes]:
+        yield head
+        for _ in range(frames):
+            yield pixels
+
+    def retrieved(served: Served, target: str, accept: str) -> Iterator[bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
+        connection.request("GET", served.mount + target, headers={"Accept": accept})
+        response = connection.getresponse()
+        assert response.status == 200
+        while data := response.read(CHUNK):
+            yield data
+        connection.close()
+
+    with (
+        Served("--store", str(tmp_path / "one"), "--workers", "1") as first,
+        Served("--store", str(tmp_path / "two"), "--workers", "1") as second,
+    ):
+        store(first, native())
+        store(second, retrieved(first, path, "application/dicom; transfer-syntax=1.2.840.10008.1.2.5"))
+        expected, found = hashlib.sha256(), hashlib.sha256()
+        for _ in range(frames):
+            expected.update(pixels)
+        for data in retrieved(second, path + "/pixeldata", "application/octet-stream"):
+            found.update(data)
+        assert found.digest() == expected.digest()
+        for served in (first, second):
+            assert len(served.pids()) > 2, "the codecs run in a process"
+            assert peak(served) < CEILING, served.peak_memory()

@@ -171,8 +171,8 @@ VIEWER = "https://good.example"
         "https://good.example\r\nX-Evil: 1", "*", ".", "https://good_example",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("configured", [{VIEWER}, {VIEWER, "null"}, set()], ids=str)
-def test_an_origin_is_compared_whole_A40(origin: str, configured: set[str]) -> None:
+@pytest.mark.parametrize("configured", [(VIEWER,), (VIEWER, "null"), ()], ids=str)
+def test_an_origin_is_compared_whole_A40(origin: str, configured: tuple[str, ...]) -> None:
     client = Client(OriginServer(instances=MemoryInstanceStore(), cors_origins=configured))
     for headers in ({}, {"Access_Control_Request_Method": "GET"}):
         answer = client.request("OPTIONS", "/studies", Origin=origin, **headers)

@@ -136,3 +136,48 @@ def test_delete(client: DICOMwebClient, files: dict[str, Dataset]) -> None:
     assert client.search_for_studies(search_filters={"StudyInstanceUID": "2.25.1"})
     client.delete_instance(*uids(data))
     assert client.search_for_studies(search_filters={"StudyInstanceUID": "2.25.1"}) == []
+
+
+TRANSCODED = {
+    "image/jls": "1.2.840.10008.1.2.4.80",
+    "image/jp2": "1.2.840.10008.1.2.4.90",
+    "image/dicom-rle": "1.2.840.10008.1.2.5",
+    "application/octet-stream": "1.2.840.10008.1.2.1",
+}
+
+
+@pytest.mark.parametrize("media_type", TRANSCODED)
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_jpeg_ls_lossless.dcm", "SC_rgb_rle_2frame.dcm"])
+def test_instances_and_frames_in_another_transfer_syntax(
+    client: DICOMwebClient, files: dict[str, Dataset], name: str, media_type: str
+) -> None:
+    data, syntax = files[name], TRANSCODED[media_type]
+    made = client.retrieve_instance(*uids(data), media_types=(("application/dicom", syntax),))
+    assert made.file_meta.TransferSyntaxUID == syntax
+    assert (made.pixel_array == data.pixel_array).all()
+    numbers = list(range(1, int(data.get("NumberOfFrames", 1)) + 1))
+    frames = client.retrieve_instance_frames(*uids(data), numbers, media_types=((media_type, syntax),))
+    if syntax == "1.2.840.10008.1.2.1":
+        assert b"".join(frames) == made.PixelData[: sum(map(len, frames))]
+    else:
+        padded = [frame + b"\0" * (len(frame) % 2) for frame in frames]
+        assert padded == list(generate_frames(made.PixelData, number_of_frames=len(numbers)))
+
+
+def test_series_and_study_in_another_transfer_syntax(client: DICOMwebClient, files: dict[str, Dataset]) -> None:
+    data = files["693_J2KI.dcm"]
+    for found in (
+        client.retrieve_series(*uids(data)[:2], media_types=(("application/dicom", "1.2.840.10008.1.2.1"),)),
+        client.retrieve_study(uids(data)[0], media_types=(("application/dicom", "1.2.840.10008.1.2.1"),)),
+    ):
+        (made,) = [one for one in found if one.SOPInstanceUID == data.SOPInstanceUID]
+        assert made.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+        assert (made.pixel_array == data.pixel_array).all()
+
+
+def test_series_and_studies_are_deleted(client: DICOMwebClient, files: dict[str, Dataset]) -> None:
+    """The last test of this file: it takes away what the others read."""
+    client.delete_series(*uids(files["rtdose.dcm"])[:2])
+    client.delete_study(files["SC_rgb_rle_2frame.dcm"].StudyInstanceUID)
+    left = {found["0020000D"]["Value"][0] for found in client.search_for_studies()}
+    assert not left & {files[name].StudyInstanceUID for name in ("rtdose.dcm", "SC_rgb_rle_2frame.dcm")}

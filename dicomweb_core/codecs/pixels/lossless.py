@@ -39,7 +39,8 @@ def jpeg(frame: NativeFrame) -> bytes:
     samples = _side_by_side(frame)
     allocated = frame.image.bits_allocated
     # The sign above Bits Stored must survive: readers do not put it back.
-    precision = allocated if frame.image.signed else max(_precision(samples, frame.image), 2 if allocated == 8 else 9)
+    # Of 8 bits allocated the precision is 8: some readers take no less, and one crashes on 1.
+    precision = allocated if frame.image.signed else max(_precision(samples, frame.image), 8 if allocated == 8 else 9)
     space = "UNKNOWN" if frame.image.photometric == "YBR_FULL" else "RGB" if samples.ndim == 3 else None
     return _encoded("jpeg8", samples, lossless=True, predictor=1, bitspersample=precision, colorspace=space)
 

@@ -37,11 +37,9 @@ def by_pydicom(uid: str, plugin: str) -> Reader:
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = uid
         dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = image.rows, image.columns, image.samples
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = (
-            image.bits_allocated,
-            image.bits_stored,
-            image.high_bit,
-        )
+        # gdcm refuses fewer than 8 bits, or crashes.
+        stored = max(image.bits_stored, 8) if plugin == "gdcm" else image.bits_stored
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = image.bits_allocated, stored, stored - 1
         dataset.PixelRepresentation = int(image.signed)
         dataset.PhotometricInterpretation = image.photometric
         if image.samples > 1:
@@ -89,7 +87,6 @@ READERS: dict[str, dict[str, Reader]] = {
     JPEG_LS: {
         "CharLS": by_imagecodecs("jpegls"),
         "pyjpegls": by_pydicom(JPEG_LS, "pyjpegls"),
-        "libjpeg": by_pydicom(JPEG_LS, "pylibjpeg"),
     },
     JPEG_2000: {"OpenJPEG": by_imagecodecs("jpeg2k"), "pylibjpeg-openjpeg": by_pydicom(JPEG_2000, "pylibjpeg")},
     HTJ2K: {
@@ -102,8 +99,8 @@ READERS: dict[str, dict[str, Reader]] = {
         "OpenJPEG": by_imagecodecs("jpeg2k"),
         "pylibjpeg-openjpeg": by_pydicom(HTJ2K_RPCL, "pylibjpeg"),
     },
-    JPEG_SV1: {"libjpeg-turbo": by_imagecodecs("jpeg8"), "libjpeg": by_pydicom(JPEG_SV1, "pylibjpeg")},
-    JPEG: {"libjpeg-turbo": by_imagecodecs("jpeg8"), "libjpeg": by_pydicom(JPEG, "pylibjpeg")},
+    JPEG_SV1: {"libjpeg-turbo": by_imagecodecs("jpeg8"), "gdcm": by_pydicom(JPEG_SV1, "gdcm")},
+    JPEG: {"libjpeg-turbo": by_imagecodecs("jpeg8"), "gdcm": by_pydicom(JPEG, "gdcm")},
     JPEG_XL: {"libjxl": by_imagecodecs("jpegxl")},
 }
 """Transfer syntax -> name of the library -> reader."""
