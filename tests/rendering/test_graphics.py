@@ -255,6 +255,7 @@ def test_far_lines_cost_no_more_than_near_ones_A26() -> None:
     [
         pytest.param(hostile("POLYLINE", [1.0, 2.0] * 300_000), id="points"),
         pytest.param(state(GraphicAnnotationSequence=drawn(*[graphic("POINT", [500, 500])] * 6_000)), id="objects"),
+        pytest.param(state(GraphicAnnotationSequence=drawn(*[boxed("M" * 9_000, 1, 1, 50, 50)] * 30)), id="letters"),
     ],
 )
 def test_more_graphics_than_there_can_be_are_refused_A26(attributes: Attributes) -> None:
