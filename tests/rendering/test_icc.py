@@ -93,6 +93,33 @@ def test_littlecms_reads_the_profiles_made_here(profile: Any) -> None:
         assert white == pytest.approx([0.9642, 1.0, 0.8249], abs=1e-4)
 
 
+def _curve(profile: bytes, tag: bytes) -> list[int]:
+    """Entries of a tone curve (ICC.1:2001-04 6.5.3)."""
+    for place in range(132, 132 + 12 * struct.unpack_from(">I", profile, 128)[0], 12):
+        if profile[place : place + 4] == tag:
+            start = struct.unpack_from(">I", profile, place + 4)[0]
+            assert profile[start : start + 4] == b"curv"
+            count = struct.unpack_from(">I", profile, start + 8)[0]
+            return list(struct.unpack_from(f">{count}H", profile, start + 12))
+    raise AssertionError(tag)
+
+
+@pytest.mark.parametrize(
+    ("profile", "tag", "linear_below", "slope", "above"),
+    [
+        pytest.param(romm_rgb_profile, b"gTRC", 1 / 32, 16, lambda code: code**1.8, id="ROMM RGB"),
+        pytest.param(srgb_profile, b"bTRC", 0.04045, 12.92, lambda code: ((code + 0.055) / 1.055) ** 2.4, id="sRGB"),
+        pytest.param(gray_profile, b"kTRC", 0.04045, 12.92, lambda code: ((code + 0.055) / 1.055) ** 2.4, id="gray"),
+    ],
+)
+def test_shadows_are_linear(profile: Any, tag: bytes, linear_below: float, slope: float, above: Any) -> None:
+    curve = _curve(profile(), tag)
+    for number, light in enumerate(curve):
+        code = number / (len(curve) - 1)
+        assert light == pytest.approx(65535 * (code / slope if code <= linear_below else above(code)), abs=0.51)
+    assert (curve[0], curve[-1]) == (0, 65535)
+
+
 def test_the_profile_of_srgb_is_that_of_littlecms() -> None:
     """Whose profile is of version 4, with a formula in place of a table."""
     found = in_color_space(Picture(COLORS, lcms_profile()), ColorSpace.SRGB)

@@ -65,6 +65,11 @@ def test_entries_come_in_many_widths(bits: int, size: int, factor: int) -> None:
     assert np.abs(np.array(found) - [FIRST, MIDDLE, LAST]).max() <= (0 if factor in (1, 257) else 1)
 
 
+def test_dark_palettes_of_16_bits_stay_dark() -> None:
+    dark = [[0, 128, 257]] * 3
+    assert shown(np.array([0, 1, 2], np.uint8), palette_attributes([3, 0, 16], *dark)) == [[0] * 3, [0] * 3, [1] * 3]
+
+
 def test_zero_entries_are_65536() -> None:
     ramp = np.arange(65536)
     attributes = palette_attributes([0, 0, 16], ramp, ramp, ramp)
