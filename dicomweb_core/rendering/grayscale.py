@@ -48,8 +48,10 @@ _DISPLAY_BITS: Final = 8
 _TABLE_BITS: Final = 16
 _TABLES: Final = 32
 """Kept: at most 128 KiB each, and the LUTs they were made from."""
-_BAND: Final = 1 << 17
-"""Pixels that are floating point numbers at the same time: 1 MiB."""
+_BAND: Final = 1 << 15
+"""Pixels that are numbers of 64 bits, of which there are a few arrays, at the same time: 256 KiB."""
+_COUNTED: Final = 1 << 20
+"""Pixels counted at the same time."""
 _SAMPLED: Final = 1 << 20
 """Pixels of wide cells that the default window looks at; up to twice as many where all of them are looked at."""
 
@@ -88,12 +90,15 @@ def render_grayscale(
     cells = cells_of(frame)
     stages = _stages(frame, cells, attributes, bulk, rendering.window)
     peak = (1 << bits) - 1
-    if cells.dtype.kind == "u" and cells.dtype.itemsize * 8 <= _TABLE_BITS:
-        table = _table(stages, peak)
-        samples = np.empty(cells.shape, table.dtype)
-        np.take(table, cells, out=samples, mode="wrap")
-    else:
-        samples = _through_bands(cells, stages, peak)
+    samples = np.empty(cells.shape, np.uint8 if peak <= 0xFF else np.uint16)
+    table = _table(stages, peak) if _has_table(cells) else None
+    flat, levels = cells.reshape(-1), samples.reshape(-1)
+    for start in range(0, flat.size, _BAND):
+        band = flat[start : start + _BAND]
+        if table is None:
+            levels[start : start + _BAND] = _levels(band, stages, peak)
+        else:
+            np.take(table, band, out=levels[start : start + _BAND], mode="wrap")
     return Picture(samples, pixel_aspect=pixel_aspect(attributes))
 
 
@@ -119,6 +124,16 @@ def identity_window(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> W
     cells = cells_of(frame)
     coding = coding_of(frame.image, attributes, cells)
     return _full_range(coding, _modality(coding, attributes, bulk))
+
+
+def modality_values(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> NDArray[np.float64]:
+    """What the Modality LUT or the rescale makes of the stored values, for example HU: a new array (rows, columns).
+
+    Padding is as any other value. Raises CannotRender when the frame is not one of grayscale, and what `bulk` raises.
+    """
+    cells = cells_of(frame)
+    coding = coding_of(frame.image, attributes, cells)
+    return _modality_values(stored_values(cells, coding), _modality(coding, attributes, bulk))
 
 
 def _stages(frame: NativeFrame, cells: Cells, attributes: Attributes, bulk: Bulk, window: Window | None) -> Stages:
@@ -164,10 +179,8 @@ def _default(
     if full is not None and (modality.bits if isinstance(modality, LookupTable) else coding.stored) <= _DISPLAY_BITS:
         return full
     with np.errstate(all="ignore"):
-        if cells.dtype.kind == "u" and cells.dtype.itemsize * 8 <= _TABLE_BITS:
-            counts = np.bincount(cells.reshape(-1), minlength=1)
-            present = np.flatnonzero(counts).astype(cells.dtype)
-            found = _present(present, counts[present], coding, padding, modality)
+        if _has_table(cells):
+            found = _narrow_range(cells, coding, padding, modality)
         else:
             found = _wide_range(cells, coding, padding, modality, attributes)
     return found or full or Window(0.5, 1.0, VOIFunction.LINEAR_EXACT)
@@ -182,14 +195,24 @@ def _full_range(coding: Coding, modality: Rescale | LookupTable) -> Window | Non
     return range_window(*sorted(extreme * modality.slope + modality.intercept for extreme in coding.extremes))
 
 
-def _present(
-    cells: Cells, counts: NDArray[Any], coding: Coding, padding: Padding | None, modality: Rescale | LookupTable
+def _has_table(cells: Cells) -> bool:
+    return cells.dtype.kind == "u" and cells.dtype.itemsize * 8 <= _TABLE_BITS
+
+
+def _narrow_range(
+    cells: Cells, coding: Coding, padding: Padding | None, modality: Rescale | LookupTable
 ) -> Window | None:
-    """The window over these cells, of which there are `counts`."""
-    stored = stored_values(cells, coding)
+    """The window over cells of up to 16 bits."""
+    histogram = np.zeros(1 << 8 * cells.dtype.itemsize, np.int64)
+    flat = cells.reshape(-1)
+    for start in range(0, flat.size, _COUNTED):
+        histogram += np.bincount(flat[start : start + _COUNTED], minlength=histogram.size)
+    present = np.flatnonzero(histogram).astype(cells.dtype)
+    counts = histogram[present]
+    stored = stored_values(present, coding)
     values = _modality_values(stored, modality)
     if padding is not None:
-        meant = ~is_padding(cells, stored, coding, padding)
+        meant = ~is_padding(present, stored, coding, padding)
         values, counts = values[meant], counts[meant]
     return spread_window(values, counts)
 
@@ -241,14 +264,6 @@ def _table(stages: Stages, peak: int) -> NDArray[Any]:
     table = _levels(np.arange(1 << bits, dtype=f"<u{bits // 8}"), stages, peak)
     table.flags.writeable = False
     return table
-
-
-def _through_bands(cells: Cells, stages: Stages, peak: int) -> NDArray[Any]:
-    flat = cells.reshape(-1)
-    levels = np.empty(flat.shape, np.uint8 if peak <= 0xFF else np.uint16)
-    for start in range(0, flat.size, _BAND):
-        levels[start : start + _BAND] = _levels(flat[start : start + _BAND], stages, peak)
-    return levels.reshape(cells.shape)
 
 
 def _levels(cells: Cells, stages: Stages, peak: int) -> NDArray[Any]:

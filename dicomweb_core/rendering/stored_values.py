@@ -66,22 +66,26 @@ def cells_of(frame: NativeFrame) -> Cells:
 
 
 def coding_of(image: ImagePixel, attributes: Attributes, cells: Cells) -> Coding:
-    """High Bit counts only where it can: values above Bits Stored - 1 that are there in the cells. Decoders put the
-    values of codestreams at the bottom whatever High Bit says of them."""
+    """High Bit counts only where the cells bear it out. Decoders put the values of codestreams at the bottom whatever
+    High Bit says of them."""
     allocated, stored = image.bits_allocated, image.bits_stored
-    signed = image.signed and stored > 1
-    coding = Coding(allocated, stored, 0, signed, image.floating)
+    coding = Coding(allocated, stored, 0, image.signed and stored > 1, image.floating)
     high_bit = finite_number(attributes, _HIGH_BIT)
     if image.floating or high_bit is None or finite_number(attributes, _BITS_STORED) != stored:
         return coding
-    if not stored - 1 < high_bit < allocated or not high_bit.is_integer() or not cells.size:
+    if not stored - 1 < high_bit < allocated or not high_bit.is_integer():
         return coding
-    in_place = int(cells.max()) < 1 << stored
-    if signed and not in_place:
-        values = cells.view(f"<i{cells.dtype.itemsize}")
-        low, high = coding.extremes
-        in_place = low <= int(values.min()) and int(values.max()) <= high
-    return coding if in_place else coding._replace(shift=int(high_bit) + 1 - stored)
+    moved = coding._replace(shift=int(high_bit) + 1 - stored)
+    return coding if _at_the_bottom(cells, coding, moved.shift) else moved
+
+
+def _at_the_bottom(cells: Cells, coding: Coding, shift: int) -> bool:
+    """Whether there is something in the `shift` lowest bits, and nothing above Bits Stored but a sign."""
+    if not (cells & cells.dtype.type((1 << shift) - 1)).any():
+        return False
+    values = cells.view(f"<i{cells.dtype.itemsize}") if coding.signed else cells
+    low, high = coding.extremes
+    return low <= int(values.min()) and int(values.max()) <= high
 
 
 def stored_values(cells: Cells, coding: Coding) -> NDArray[Any]:
@@ -123,7 +127,8 @@ def is_padding(cells: Cells, stored: NDArray[Any], coding: Coding, padding: Padd
     """Which pixels are. Writers also pad with values that Bits Stored cannot hold (-2000 in 12 bits): the whole cell
     counts too."""
     low, high = padding
-    found: NDArray[np.bool_] = (stored >= low) & (stored <= high)
+    with np.errstate(over="ignore"):  # a padding value may be more than the pixels can hold
+        found: NDArray[np.bool_] = (stored >= low) & (stored <= high)
     if not coding.floating and coding.stored < coding.allocated:
         whole = cells.view(f"<i{cells.dtype.itemsize}") if coding.signed else cells
         found |= (whole >= low) & (whole <= high)

@@ -12,7 +12,7 @@ from pydicom.pixels import apply_modality_lut, apply_presentation_lut, apply_voi
 
 from dicomweb_core.codecs.part10_reader import BytesSource, read_part10
 from dicomweb_core.errors import DICOMwebError
-from dicomweb_core.rendering.grayscale import default_window, render_grayscale
+from dicomweb_core.rendering.grayscale import default_window, modality_values, render_grayscale
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.renderings import Rendering
 from tests.rendering.gray_frames import RealFrame, real_frame
@@ -111,3 +111,11 @@ def test_default_window_given_as_parameter_makes_the_same_picture(path: Path) ->
         plain = render_grayscale(found.frame, found.attributes, found.bulk, Rendering())
         again = render_grayscale(found.frame, found.attributes, found.bulk, Rendering(window=window))
         assert np.array_equal(plain.samples, again.samples)
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_modality_values_are_those_of_pydicom(path: Path) -> None:
+    found = real_frame(path)
+    _frame_level(found.dataset, 0)
+    expected = apply_modality_lut(found.stored, found.dataset)
+    assert np.allclose(modality_values(found.frame, found.attributes, found.bulk), expected, rtol=1e-12)
