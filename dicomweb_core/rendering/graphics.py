@@ -75,6 +75,8 @@ class Canvas:
     """Writable."""
     place: Placement
     script: Script
+    tile: tuple[float, float] = (0.0, 0.0)
+    """`tile_origin` of the frame: units MATRIX count from that of the matrix."""
     objects: int = MOST_OBJECTS
     points: int = 200_000
     """Also letters."""
@@ -246,16 +248,18 @@ def _within(points: Points, box: tuple[float, float, float, float]) -> Iterator[
 
 
 def _points(canvas: Canvas, item: Attributes, tag: str, units: str) -> Points | None:
-    """The points in the picture; None when ill-formed. Units MATRIX are those of the image where that is no tile."""
+    """The points in the picture; None when ill-formed."""
     values = item.get(tag, {}).get("Value")
     if not isinstance(values, list) or len(values) < 2 or len(values) % 2:
         return None
     canvas.spend(points=len(values) // 2)
     given = np.array(numbers(item, tag), np.float64).reshape(-1, 2)
+    unit = first_text(item, units).strip().upper()
+    if unit == "MATRIX":
+        given = np.stack([given[:, 0] - canvas.tile[0], given[:, 1] - canvas.tile[1]], axis=1)
     if not (np.abs(given) <= _FURTHEST).all():
         return None
-    display = first_text(item, units).strip().upper() == "DISPLAY"
-    placed = canvas.place.from_display(given) if display else canvas.place.from_pixels(given)
+    placed = canvas.place.from_display(given) if unit == "DISPLAY" else canvas.place.from_pixels(given)
     return placed if (np.abs(placed) <= _FURTHEST).all() else None
 
 

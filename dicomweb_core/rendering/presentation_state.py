@@ -16,6 +16,7 @@ from dicomweb_core.rendering.displayed_area import (
     place_samples,
     placement,
     spatial_transformation,
+    tile_origin,
 )
 from dicomweb_core.rendering.fonts import script
 from dicomweb_core.rendering.frame_attributes import finite_number, numbers, sequence_items
@@ -132,7 +133,8 @@ def render_state(
     uid = first_text(attributes, _SOP_INSTANCE)
     picture = _values(frame, attributes, uid, number, state, bulk, limits, bits)
     area = next(iter(state.items(_DISPLAYED_AREAS, uid, number)), {})
-    shown = displayed_area(area, picture.rows, picture.columns, picture.pixel_aspect)
+    tile = tile_origin(attributes, number, picture.rows, picture.columns)
+    shown = displayed_area(area, picture.rows, picture.columns, picture.pixel_aspect, tile)
     spatial = spatial_transformation(state.attributes)
     most_pixels = max(limits.rendered_pixels, picture.rows * picture.columns)
     place = placement(shown, spatial, rendering.viewport, most_pixels)
@@ -144,7 +146,7 @@ def render_state(
     if samples.ndim == 2 and _colored(layers):
         samples = np.repeat(samples[:, :, np.newaxis], 3, axis=2)
     samples = place_samples(_shuttered(samples, state, shown.aspect), place)
-    canvas = Canvas(samples, place, script(font_paths))
+    canvas = Canvas(samples, place, script(font_paths), tile)
     for layer in layers:
         _draw_layer(canvas, layer, picture.rows, picture.columns)
     return in_color_space(Picture(samples, picture.icc_profile), rendering.color_space)
