@@ -142,6 +142,7 @@ def test_nothing_overlaps_on_small_pictures(shape: tuple[int, int]) -> None:
     assert both.samples.shape == shape
     if shape[0] >= 64 and shape[1] >= 60:
         assert all(quarters(both).values()), "each corner has something"
+        assert (both.samples != GRAY)[-12:].any(), "the last line stands at the bottom"
         # Between left and right at least a column is free in the rows of both.
         assert ((both.samples == GRAY)[: shape[0] // 3].all(axis=0)).any()
 
