@@ -77,28 +77,25 @@ def _true_color(frame: NativeFrame, attributes: Attributes, bulk: Bulk, model: C
     shape = (image.rows, image.columns, 3)
     cells: Cells = np.frombuffer(frame.data, f"<u{image.bits_allocated // 8}")
     coding = coding_of(image, attributes, cells)._replace(signed=False)
+    peak = (1 << coding.stored) - 1
     if coding.stored < coding.allocated:
-        cells = stored_values(cells, coding)
+        cells = (cells >> coding.shift) & cells.dtype.type(peak)
     elif _photometric(image) == "RGB" and cells.dtype == np.uint8 and not image.planar:
         return cells.reshape(shape)
-    planes = _planes(cells, image)
     rgb = np.empty(shape, np.uint8)
-    model.to_rgb(planes, (1 << coding.stored) - 1, rgb.reshape(-1, 3))
-    if _photometric(image) == "ARGB" and has_palette(attributes):
-        _lay_over(rgb.reshape(-1, 3), planes[0], palette(attributes, bulk, signed=False))
-    return rgb
-
-
-def _planes(cells: Cells, image: ImagePixel) -> tuple[Plane, ...]:
-    """A view of each sample of all pixels, in order of the rows."""
+    pixels = rgb.reshape(-1, 3)
     if image.photometric in HALF_CHROMINANCE:
         if cells.size % 4:
             raise CannotRender("Columns must be even where two pixels share their chrominance.")
-        pairs = cells.reshape(-1, 4)
-        return pairs[:, :2].reshape(-1), np.repeat(pairs[:, 2], 2), np.repeat(pairs[:, 3], 2)
-    if image.planar:
-        return tuple(cells.reshape(image.samples, -1))
-    return tuple(cells.reshape(-1, image.samples).T)
+        first, second, *chrominances = cells.reshape(-1, 4).T
+        model.to_rgb((first, *chrominances), peak, pixels[0::2])
+        model.to_rgb((second, *chrominances), peak, pixels[1::2])
+        return rgb
+    planes = tuple(cells.reshape(image.samples, -1) if image.planar else cells.reshape(-1, image.samples).T)
+    model.to_rgb(planes, peak, pixels)
+    if _photometric(image) == "ARGB" and has_palette(attributes):
+        _lay_over(pixels, planes[0], palette(attributes, bulk, signed=False))
+    return rgb
 
 
 def _lay_over(rgb: NDArray[np.uint8], alpha: Plane, colors: Palette) -> None:

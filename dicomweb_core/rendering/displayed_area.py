@@ -28,7 +28,14 @@ _MAGNIFICATION: Final = "00700103"
 _ROTATION: Final = "00700042"
 _FLIP: Final = "00700041"
 
+_ORIGIN_INTERPRETATION: Final = "00480301"
+_TOTAL_COLUMNS: Final = "00480006"
+_TOTAL_ROWS: Final = "00480007"
+_TILE: Final = ("0048021E", "0048021F")
+"""Column and row of the first pixel of a tile, from 1."""
+
 _FURTHEST: Final = 1e7
+_MOST_MATRIX: Final = 1 << 32
 _MOST_ASPECT: Final = 100.0
 _MOST_MAGNIFICATION: Final = 1e4
 
@@ -92,17 +99,35 @@ class Placement:
         return np.stack([(e * x - b * y) / area, (a * y - d * x) / area], axis=1)
 
 
-def displayed_area(item: Attributes, rows: int, columns: int, aspect: float) -> DisplayedArea:
+def tile_origin(attributes: Attributes, number: int, rows: int, columns: int) -> tuple[float, float]:
+    """Column and row, from 0, that frame `number` (1-based) begins at in the total pixel matrix (PS3.3 C.8.12.4): as
+    its functional groups say, else by its number (TILED_FULL). 0.0, 0.0 of images that are no tiles."""
+    column, row = (finite_number(attributes, tag) for tag in _TILE)
+    if column is not None and row is not None:
+        return column - 1, row - 1
+    total, height = finite_number(attributes, _TOTAL_COLUMNS), finite_number(attributes, _TOTAL_ROWS)
+    if total is None or height is None or not (0 < total <= _MOST_MATRIX and 0 < height <= _MOST_MATRIX):
+        return 0.0, 0.0
+    across, down = math.ceil(total / columns), math.ceil(height / rows)
+    index = (number - 1) % (across * down)
+    return float(index % across * columns), float(index // across * rows)
+
+
+def displayed_area(
+    item: Attributes, rows: int, columns: int, aspect: float, tile: tuple[float, float] = (0.0, 0.0)
+) -> DisplayedArea:
     """From an item of Displayed Area Selection Sequence, which may be empty: the whole image, then.
 
     The corners are those *after* rotation and flip, given in columns and rows of the image before: either may be the
-    smaller one. `aspect` is that of the image's pixels, for objects that say nothing of it.
+    smaller one. `aspect` is that of the image's pixels, for objects that say nothing of it; `tile` is the
+    `tile_origin` of the frame, for corners given in the total pixel matrix (Pixel Origin Interpretation VOLUME).
     """
     corners = [numbers(item, tag) for tag in (_TOP_LEFT, _BOTTOM_RIGHT)]
     area = Area(0.0, 0.0, float(columns), float(rows))
     if all(len(corner) == 2 and all(abs(place) <= _FURTHEST for place in corner) for corner in corners):
         (x1, y1), (x2, y2) = corners
-        area = Area(min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2), max(y1, y2))
+        x, y = tile if first_text(item, _ORIGIN_INTERPRETATION).strip().upper() == "VOLUME" else (0.0, 0.0)
+        area = Area(min(x1, x2) - 1 - x, min(y1, y2) - 1 - y, max(x1, x2) - x, max(y1, y2) - y)
     mode = first_text(item, _SIZE_MODE).strip().upper()
     magnification = finite_number(item, _MAGNIFICATION) if mode == "MAGNIFY" else None
     if magnification is not None and not 1 / _MOST_MAGNIFICATION <= magnification <= _MOST_MAGNIFICATION:

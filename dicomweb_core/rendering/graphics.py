@@ -41,6 +41,8 @@ _PATTERN_ON_OPACITY: Final = "00700284"
 _LINE_THICKNESS: Final = "00700253"
 _NO_GRAY: Final = ""
 
+MOST_OBJECTS: Final = 5_000
+"""That are drawn upon one picture."""
 _FURTHEST: Final = 1e6
 """Pixels. Further away nothing is meant to be."""
 _SUPERSAMPLED: Final = 16 << 20
@@ -73,8 +75,11 @@ class Canvas:
     """Writable."""
     place: Placement
     script: Script
-    objects: int = 5_000
+    tile: tuple[float, float] = (0.0, 0.0)
+    """`tile_origin` of the frame: units MATRIX count from that of the matrix."""
+    objects: int = MOST_OBJECTS
     points: int = 200_000
+    """Also letters."""
     cells: int = 1 << 32
     """Pixels that drawn things extend over, together."""
     smoothed: int = 1 << 29
@@ -138,8 +143,9 @@ def draw_text(canvas: Canvas, item: Attributes, ink: Ink) -> None:
     In its bounding box, as large as fits (within what can be read and what is not too loud); beyond it where it must.
     Without box beside its anchor point; to a visible one goes a line. Always upright, with an outline.
     """
-    canvas.spend(objects=1)
-    lines = _lines(first_text(item, _TEXT))
+    text = first_text(item, _TEXT)
+    canvas.spend(objects=1, points=len(text))
+    lines = _lines(text)
     box, anchor = _box(canvas, item), _points(canvas, item, _ANCHOR, _ANCHOR_UNITS)
     if not lines or (box is None and anchor is None):
         return
@@ -242,16 +248,18 @@ def _within(points: Points, box: tuple[float, float, float, float]) -> Iterator[
 
 
 def _points(canvas: Canvas, item: Attributes, tag: str, units: str) -> Points | None:
-    """The points in the picture; None when ill-formed. Units MATRIX are those of the image where that is no tile."""
+    """The points in the picture; None when ill-formed."""
     values = item.get(tag, {}).get("Value")
     if not isinstance(values, list) or len(values) < 2 or len(values) % 2:
         return None
     canvas.spend(points=len(values) // 2)
     given = np.array(numbers(item, tag), np.float64).reshape(-1, 2)
+    unit = first_text(item, units).strip().upper()
+    if unit == "MATRIX":
+        given = np.stack([given[:, 0] - canvas.tile[0], given[:, 1] - canvas.tile[1]], axis=1)
     if not (np.abs(given) <= _FURTHEST).all():
         return None
-    display = first_text(item, units).strip().upper() == "DISPLAY"
-    placed = canvas.place.from_display(given) if display else canvas.place.from_pixels(given)
+    placed = canvas.place.from_display(given) if unit == "DISPLAY" else canvas.place.from_pixels(given)
     return placed if (np.abs(placed) <= _FURTHEST).all() else None
 
 
@@ -284,15 +292,14 @@ def _lines(text: str) -> list[str]:
 
 def _text_size(canvas: Canvas, lines: list[str], box: Area | None) -> int:
     """The largest that fits into the box; at least what can be read, at most a tenth of the picture."""
-    side = canvas.side
-    smallest = max(_SMALLEST_TEXT, side // 40)
+    smallest = max(_SMALLEST_TEXT, canvas.side // 40)
     if box is None:
-        return min(smallest + side // 100, _LARGEST_TEXT)
-    largest = max(smallest, min(side // 10, _LARGEST_TEXT))
-    size = min(largest, int((box.bottom - box.top) / (1.35 * len(lines))))
-    while size > smallest and max(canvas.script.width(line, size) for line in lines) > box.right - box.left:
-        size -= max(1, size // 8)
-    return max(size, smallest)
+        return min(smallest + canvas.side // 100, _LARGEST_TEXT)
+    largest = max(smallest, min(canvas.side // 10, _LARGEST_TEXT))
+    widest = max(canvas.script.width(line, largest) for line in lines)
+    by_width = largest * (box.right - box.left) / max(widest, 1)
+    by_height = largest * (box.bottom - box.top) / (line_height(largest) * len(lines))
+    return max(smallest, min(largest, int(by_width), int(by_height)))
 
 
 def _line_width(item: Attributes, canvas: Canvas) -> float:

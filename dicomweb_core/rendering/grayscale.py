@@ -118,6 +118,14 @@ def default_window(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> Wi
     return _default(cells, coding, padding_of(coding, attributes), modality, attributes)
 
 
+def identity_window(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> Window | None:
+    """All that the Modality LUT can give: what a presentation state without VOI LUT means (PS3.4 N.2.1.3). None for
+    floating point pixels."""
+    cells = cells_of(frame)
+    coding = coding_of(frame.image, attributes, cells)
+    return _full_range(coding, _modality(coding, attributes, bulk))
+
+
 def modality_values(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> NDArray[np.float64]:
     """What the Modality LUT or the rescale makes of the stored values, for example HU: a new array (rows, columns).
 
@@ -126,14 +134,6 @@ def modality_values(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> N
     cells = cells_of(frame)
     coding = coding_of(frame.image, attributes, cells)
     return _modality_values(stored_values(cells, coding), _modality(coding, attributes, bulk))
-
-
-def identity_window(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> Window | None:
-    """All that the Modality LUT can give: what a presentation state without VOI LUT means (PS3.4 N.2.1.3). None for
-    floating point pixels."""
-    cells = cells_of(frame)
-    coding = coding_of(frame.image, attributes, cells)
-    return _full_range(coding, _modality(coding, attributes, bulk))
 
 
 def _stages(frame: NativeFrame, cells: Cells, attributes: Attributes, bulk: Bulk, window: Window | None) -> Stages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,8 @@ _MOST_ENTRIES: Final = 65_536
 _MOST_SEGMENTED_BYTES: Final = 1 << 20
 """A segmented LUT is shorter than the one it stands for, or has no reason to be."""
 _MOST_SEGMENTS: Final = 1 << 18
+_KEPT: Final = 12
+"""Expanded tables of one color, each at most 128 KiB, and the segments they were made from."""
 _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
 
 
@@ -109,11 +112,19 @@ def _entries(
         raise CannotRender(f"The {name} Palette Color Lookup Table Data are missing.")
     if len(data) > _MOST_SEGMENTED_BYTES:
         raise CannotRender(f"The Segmented {name} Palette Color Lookup Table Data are too long.")
-    units = np.frombuffer(data, np.uint8) if bits <= 8 else np.frombuffer(data, "<u2", len(data) // 2)
     try:
-        return _expand(units, count)
+        return _expanded(data, bits, count)
     except ValueError as error:
         raise CannotRender(f"The Segmented {name} Palette Color Lookup Table Data {error}.") from error
+
+
+@lru_cache(maxsize=_KEPT)
+def _expanded(data: bytes, bits: int, count: int) -> NDArray[Any]:
+    """Kept for the next frame; read-only."""
+    units = np.frombuffer(data, np.uint8) if bits <= 8 else np.frombuffer(data, "<u2", len(data) // 2)
+    entries = _expand(units, count)
+    entries.flags.writeable = False
+    return entries
 
 
 def _expand(units: NDArray[Any], count: int) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,10 +16,11 @@ from dicomweb_core.rendering.displayed_area import (
     place_samples,
     placement,
     spatial_transformation,
+    tile_origin,
 )
 from dicomweb_core.rendering.fonts import script
 from dicomweb_core.rendering.frame_attributes import finite_number, numbers, sequence_items
-from dicomweb_core.rendering.graphics import Canvas, draw_graphic, draw_text, inks_of
+from dicomweb_core.rendering.graphics import MOST_OBJECTS, Canvas, draw_graphic, draw_text, inks_of
 from dicomweb_core.rendering.grayscale import identity_window, render_grayscale
 from dicomweb_core.rendering.icc import in_color_space, stored_profile
 from dicomweb_core.rendering.inks import WHITE, Ink, blend, ink_of
@@ -131,20 +133,20 @@ def render_state(
     uid = first_text(attributes, _SOP_INSTANCE)
     picture = _values(frame, attributes, uid, number, state, bulk, limits, bits)
     area = next(iter(state.items(_DISPLAYED_AREAS, uid, number)), {})
-    shown = displayed_area(area, picture.rows, picture.columns, picture.pixel_aspect)
+    tile = tile_origin(attributes, number, picture.rows, picture.columns)
+    shown = displayed_area(area, picture.rows, picture.columns, picture.pixel_aspect, tile)
     spatial = spatial_transformation(state.attributes)
     most_pixels = max(limits.rendered_pixels, picture.rows * picture.columns)
     place = placement(shown, spatial, rendering.viewport, most_pixels)
     layers = _layers(state, attributes, uid, number, bulk, frame)
-    inks = [ink for layer in layers for ink in layer.inks]
-    if picture.icc_profile is not None and (inks or SHAPE in state.attributes):
+    if picture.icc_profile is not None and (layers or SHAPE in state.attributes):
         # Inks are sRGB.
         picture = in_color_space(picture, ColorSpace.SRGB)
     samples: Any = picture.samples
-    if samples.ndim == 2 and any(ink.rgb for ink in inks):
+    if samples.ndim == 2 and _colored(layers):
         samples = np.repeat(samples[:, :, np.newaxis], 3, axis=2)
     samples = place_samples(_shuttered(samples, state, shown.aspect), place)
-    canvas = Canvas(samples, place, script(font_paths))
+    canvas = Canvas(samples, place, script(font_paths), tile)
     for layer in layers:
         _draw_layer(canvas, layer, picture.rows, picture.columns)
     return in_color_space(Picture(samples, picture.icc_profile), rendering.color_space)
@@ -174,14 +176,9 @@ def _along_normal(frame: Attributes, position: list[float]) -> list[float]:
 
 class _Layer(NamedTuple):
     ink: Ink
-    planes: tuple[Overlay, ...]
-    graphics: tuple[Attributes, ...]
-    texts: tuple[Attributes, ...]
-
-    @property
-    def inks(self) -> list[Ink]:
-        styled = [ink for item in (*self.graphics, *self.texts) for ink in inks_of(item)]
-        return [self.ink, *styled] if self.planes or self.graphics or self.texts else []
+    planes: list[Overlay]
+    graphics: list[Attributes]
+    texts: list[Attributes]
 
 
 def _values(
@@ -229,28 +226,26 @@ def _shuttered(samples: Samples, state: PresentationState, aspect: float) -> Sam
 def _layers(
     state: PresentationState, attributes: Attributes, uid: str, number: int, bulk: Bulk, frame: NativeFrame
 ) -> list[_Layer]:
-    """From the lowest to the highest; layers that are used without being declared are the highest, in white."""
+    """Those that show something, from the lowest to the highest; what is used without being declared is the highest, in
+    white."""
     declared = sequence_items(state.attributes, _LAYERS)
     declared.sort(key=lambda item: finite_number(item, _LAYER_ORDER) or 0.0)
     inks = {_name(item): ink_of(item, *_LAYER_COLOR, WHITE) or WHITE for item in declared}
-    annotations = state.items(_ANNOTATIONS, uid, number)
-    activated = _activated(state, attributes, bulk, frame, number)
-    for name in (*(_name(item) for item in annotations), *(layer for layer, _plane in activated)):
-        inks.setdefault(name, WHITE)
-    return [
-        _Layer(
-            ink,
-            tuple(plane for layer, plane in activated if layer == name),
-            _objects(annotations, name, _GRAPHICS),
-            _objects(annotations, name, _TEXTS),
-        )
-        for name, ink in inks.items()
-    ]
+    layers = {name: _Layer(ink, [], [], []) for name, ink in inks.items()}
+    for name, plane in _activated(state, attributes, bulk, frame, number):
+        layers.setdefault(name, _Layer(WHITE, [], [], [])).planes.append(plane)
+    for item in state.items(_ANNOTATIONS, uid, number):
+        layer = layers.setdefault(_name(item), _Layer(WHITE, [], [], []))
+        layer.graphics.extend(sequence_items(item, _GRAPHICS))
+        layer.texts.extend(sequence_items(item, _TEXTS))
+    return [layer for layer in layers.values() if layer.planes or layer.graphics or layer.texts]
 
 
-def _objects(annotations: list[Attributes], layer: str, sequence: str) -> tuple[Attributes, ...]:
-    items = (item for item in annotations if _name(item) == layer)
-    return tuple(found for item in items for found in sequence_items(item, sequence))
+def _colored(layers: list[_Layer]) -> bool:
+    """Whether anything is drawn in a colour."""
+    objects = (item for layer in layers for item in (*layer.graphics, *layer.texts))
+    styled = (ink for item in islice(objects, MOST_OBJECTS) for ink in inks_of(item))
+    return any(layer.ink.rgb for layer in layers) or any(ink.rgb for ink in styled)
 
 
 def _name(item: Attributes) -> str:

@@ -127,7 +127,8 @@ def is_padding(cells: Cells, stored: NDArray[Any], coding: Coding, padding: Padd
     """Which pixels are. Writers also pad with values that Bits Stored cannot hold (-2000 in 12 bits): the whole cell
     counts too."""
     low, high = padding
-    found: NDArray[np.bool_] = (stored >= low) & (stored <= high)
+    with np.errstate(over="ignore"):  # a padding value may be more than the pixels can hold
+        found: NDArray[np.bool_] = (stored >= low) & (stored <= high)
     if not coding.floating and coding.stored < coding.allocated:
         whole = cells.view(f"<i{cells.dtype.itemsize}") if coding.signed else cells
         found |= (whole >= low) & (whole <= high)

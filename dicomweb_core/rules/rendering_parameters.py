@@ -40,10 +40,10 @@ class Rule(NamedTuple):
 def decimal(text: str) -> float:
     """A finite number, of 16 characters at most (5.1.1). Raises ValueError."""
     if len(text) > _MOST_DECIMAL or not _DECIMAL.fullmatch(text):
-        raise ValueError(text)
+        raise ValueError("not a decimal number")
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(text)
+        raise ValueError("not a decimal number")
     return number
 
 

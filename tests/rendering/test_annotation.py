@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,6 +142,7 @@ def test_nothing_overlaps_on_small_pictures(shape: tuple[int, int]) -> None:
     assert both.samples.shape == shape
     if shape[0] >= 64 and shape[1] >= 60:
         assert all(quarters(both).values()), "each corner has something"
+        assert (both.samples != GRAY)[-12:].any(), "the last line stands at the bottom"
         # Between left and right at least a column is free in the rows of both.
         assert ((both.samples == GRAY)[: shape[0] // 3].all(axis=0)).any()
 
@@ -232,3 +236,27 @@ def test_groups_that_no_font_has_are_left_out() -> None:
 )
 def test_whatever_the_object_says_never_fails_A26(attributes: Attributes) -> None:
     assert annotate(blank(), attributes, ("patient", "technique")).samples.shape == (512, 512)
+
+
+def test_without_pillow_modules_are_importable_and_say_what_is_missing() -> None:
+    program = """
+import sys
+sys.modules["PIL"] = None
+import numpy as np
+from dicomweb_core.errors import MissingCodec
+from dicomweb_core.rendering import presentation_state
+from dicomweb_core.rendering.annotation import annotate
+from dicomweb_core.rendering.pictures import Picture
+picture = Picture(np.zeros((9, 9), np.uint8))
+assert annotate(picture, {}, ()) is picture
+try:
+    annotate(picture, {}, ("patient",))
+except MissingCodec as error:
+    assert "Pillow" in error.detail
+else:
+    raise SystemExit("no error")
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert found.returncode == 0, found.stderr

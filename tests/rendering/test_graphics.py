@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dicomweb_core.errors import CannotRender
 from dicomweb_core.values.attributes import Attributes
+from tests.rendering.gray_frames import made_attributes
 from tests.rendering.made_states import area, drawn, graphic, item, shown
 from tests.rendering.made_states import state_attributes as state
 
@@ -59,6 +60,32 @@ def test_display_units_are_fractions_of_the_displayed_area() -> None:
     found = drawing(shape, DisplayedAreaSelectionSequence=selection, ImageRotation=90)
     assert found.shape == (20, 40)
     assert bounds(found) == (19, 9, 39, 19)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "number", "origin"),
+    [
+        ({}, 1, (0, 0)),
+        ({"ColumnPositionInTotalImagePixelMatrix": 301, "RowPositionInTotalImagePixelMatrix": 101}, 1, (300, 100)),
+        ({"TotalPixelMatrixColumns": 250, "TotalPixelMatrixRows": 150}, 1, (0, 0)),
+        ({"TotalPixelMatrixColumns": 250, "TotalPixelMatrixRows": 150}, 5, (100, 100)),
+        ({"TotalPixelMatrixColumns": 250, "TotalPixelMatrixRows": 150}, 9, (200, 0)),
+    ],
+)
+def test_matrix_units_count_in_the_matrix_of_all_tiles(attributes: Any, number: int, origin: tuple[int, int]) -> None:
+    x, y = origin
+    image = made_attributes(**attributes)
+    found = [
+        shown(BLANK, state(GraphicAnnotationSequence=drawn(shape)), image=image, number=number).samples
+        for shape in (graphic("POINT", [x + 50.5, y + 30.5], "MATRIX"), graphic("POINT", [50.5, 30.5]))
+    ]
+    assert found[0].max() == 255
+    assert (found[0] == found[1]).all()
+    selection = area(x + 11, y + 21, x + 60, y + 40, PixelOriginInterpretation="VOLUME")
+    attributes = state(DisplayedAreaSelectionSequence=selection)
+    ramp = np.arange(10_000, dtype=np.uint16).reshape(100, 100)
+    cut = shown(ramp, attributes, image=image, number=number, bits=16).samples
+    assert (cut == ramp[20:40, 10:60]).all()
 
 
 @pytest.mark.parametrize(
@@ -255,6 +282,7 @@ def test_far_lines_cost_no_more_than_near_ones_A26() -> None:
     [
         pytest.param(hostile("POLYLINE", [1.0, 2.0] * 300_000), id="points"),
         pytest.param(state(GraphicAnnotationSequence=drawn(*[graphic("POINT", [500, 500])] * 6_000)), id="objects"),
+        pytest.param(state(GraphicAnnotationSequence=drawn(*[boxed("M" * 9_000, 1, 1, 50, 50)] * 30)), id="letters"),
     ],
 )
 def test_more_graphics_than_there_can_be_are_refused_A26(attributes: Attributes) -> None:

@@ -192,6 +192,11 @@ def test_padding_of_floating_point_pixels(dtype: str, tag: str, limit: str) -> N
     assert gray(stored, attributes, photometric="MONOCHROME1") == [0, 0, 255, 128, 0]
 
 
+def test_padding_that_single_precision_cannot_hold_A26() -> None:
+    attributes = {"00280122": {"vr": "FL", "Value": [1e308]}}
+    assert gray(np.array([0.0, 1.0], "f4"), attributes) == [0, 255]
+
+
 # -- Modality LUT ---------------------------------------------------------------------------------------------------
 
 
@@ -321,6 +326,12 @@ def test_broken_presentation_lut_is_left_out_A26() -> None:
 )
 def test_default_window(stored: Any, image: dict[str, Any], expected: list[int]) -> None:
     assert gray(stored, **image) == expected
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(2, [0, 51, 255]), (-2, [255, 204, 0])])
+def test_8_bits_keep_their_gray_levels_whatever_the_rescale(slope: int, expected: list[int]) -> None:
+    attributes = made_attributes(RescaleSlope=slope, RescaleIntercept=-1_024)
+    assert gray(np.array([0, 51, 255], "u1"), attributes) == expected
 
 
 def test_values_that_no_real_world_value_mapping_maps_do_not_count() -> None:
