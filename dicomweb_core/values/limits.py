@@ -86,6 +86,10 @@ class Limits:
     """Decoded and transcoded frames kept for the next request."""
     decoded_ahead_bytes: int = 8 << 20
     """Frames transcoded before the first byte of an answer, so that those that cannot be are known."""
+    rendered_pixels: int = 64 << 20
+    """A rendered picture that was enlarged; one that is as large as its source may have more."""
+    icc_profile_bytes: int = 4 << 20
+    """An ICC profile that a rendered picture is given or converted from; a longer one does not count."""
     codec_seconds: float = 60.0
     """One frame in one codec, where codecs run in processes of their own."""
     codec_memory_bytes: int = 2 << 30
@@ -98,3 +102,13 @@ class Limits:
     """The same by number: each pending instance holds a file descriptor or its bytes."""
     pending_blob_bytes: int = 16 << 20
     """The same by bytes of small instances that wait in memory."""
+
+    # -- objects that are no plain images, rendered --
+    contour_points: int = 2_000_000
+    """Points of all contours that are looked at for one picture."""
+    contour_regions: int = 1_000
+    """Regions of interest with contours of one structure set."""
+    waveform_bytes: int = 256 << 20
+    """Waveform Data of one multiplex group."""
+    waveform_channels: int = 512
+    """Channels of one picture."""
