@@ -1,4 +1,4 @@
-"""RT Structure Sets: the contours of their regions of interest, over an image or by themselves (PS3.3 C.8.8.5, C.8.8.6)."""
+"""RT Structure Sets: the contours of their regions of interest, over an image (PS3.3 C.8.8.5, C.8.8.6)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Contour(NamedTuple):
 
 
 def regions_of(attributes: Attributes) -> tuple[Region, ...]:
-    """The regions that have contours, in the order of ROI Contour Sequence, with ROI Display Color or a distinct one."""
+    """The regions that have contours, in their order, with ROI Display Color or a distinct one."""
     described: dict[float, Attributes] = {}
     for item in sequence_items(attributes, _REGIONS):
         number = finite_number(item, _REGION_NUMBER)
@@ -215,8 +215,7 @@ def contour_lines(contour: Contour, pixels: Points, reach: float) -> list[Points
 
 
 def _draw(rgb: RGB, contours: list[tuple[Contour, Points]], color: Color) -> None:
-    """A faint filling would hide what is contoured: only lines. They are dark-edged by nothing, so that 1 pixel is
-    1 pixel."""
+    """Lines only: a filling would hide what is contoured."""
     width = max(1.0, min(rgb.shape[:2]) / 400)
     draw_lines(
         rgb, [line for contour, pixels in contours for line in contour_lines(contour, pixels, 5 * width)], color, width

@@ -74,7 +74,7 @@ def tint_by(rgb: RGB, alphas: NDArray[np.float32], color: Color) -> None:
 
 
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of the mask that have a neighbour (left, right, above, below) outside of it. The picture's edge is none."""
+    """Pixels of the mask with a neighbour (left, right, above, below) outside of it; outside the picture does not count."""
     inner = mask.copy()
     inner[1:] &= mask[:-1]
     inner[:-1] &= mask[1:]

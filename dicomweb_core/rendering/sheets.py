@@ -104,16 +104,15 @@ def svg(sheet: Sheet) -> bytes:
     It is named and described for those who do not see it.
     """
     width, height = _mm(sheet.width), _mm(sheet.height)
-    parts = [
+    head = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<svg xmlns="http://www.w3.org/2000/svg" version="1.1" width="{width}mm" height="{height}mm" '
         f'viewBox="0 0 {width} {height}" role="img">\n'
         f"<title>{escape(plain(sheet.title))}</title>\n<desc>{escape(_UNSAFE.sub(' ', sheet.description))}</desc>\n"
         f'<rect width="{width}" height="{height}" fill="{_hex(sheet.background)}"/>\n'
-    ]
-    parts += [_svg_mark(mark) for mark in sheet.marks]
-    parts.append("</svg>\n")
-    return "".join(parts).encode()
+    )
+    marks = "".join(_svg_mark(mark) for mark in sheet.marks)
+    return f"{head}{marks}</svg>\n".encode()
 
 
 def draw(sheet: Sheet, width: int, limits: Limits) -> Picture:
