@@ -113,6 +113,14 @@ def default_window(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> Wi
     return _default(cells, coding, padding_of(coding, attributes), modality, attributes)
 
 
+def identity_window(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> Window | None:
+    """All that the Modality LUT can give: what a presentation state without VOI LUT means (PS3.4 N.2.1.3). None for
+    floating point pixels."""
+    cells = cells_of(frame)
+    coding = coding_of(frame.image, attributes, cells)
+    return _full_range(coding, _modality(coding, attributes, bulk))
+
+
 def _stages(frame: NativeFrame, cells: Cells, attributes: Attributes, bulk: Bulk, window: Window | None) -> Stages:
     coding = coding_of(frame.image, attributes, cells)
     padding = padding_of(coding, attributes)
