@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomweb_core.errors import CannotRender, TooLarge
+from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering.colormaps import Color, distinct_color
 from dicomweb_core.rendering.frame_attributes import finite_number, numbers, sequence_items
 from dicomweb_core.rendering.layers import RGB, check_size, line_coverage, rgb_of, tint_by
@@ -102,20 +102,16 @@ def regions_of(attributes: Attributes) -> tuple[Region, ...]:
 
 
 def counted(regions: tuple[Region, ...], limits: Limits) -> tuple[Region, ...]:
-    """The same; raises TooLarge when they are too many for one picture."""
+    """The same; raises CannotRender when they are too many for one picture."""
     if len(regions) > limits.contour_regions:
-        raise TooLarge(
-            f"There are more than {limits.contour_regions} regions of interest.",
-            limit="contour_regions",
-            ceiling=limits.contour_regions,
-        )
+        raise CannotRender(f"There are more than {limits.contour_regions} regions of interest (limit contour_regions).")
     return regions
 
 
 def contours_of(region: Region, bulk: Bulk, limits: Limits, spent: list[int]) -> Iterator[Contour]:
     """The contours of a region; those whose points cannot be read are left out.
 
-    `spent` has one number, the points read so far for this picture. Raises TooLarge when they are too many.
+    `spent` has one number, the points read so far for this picture. Raises CannotRender when they are too many.
     """
     for path, item in region.contours:
         points = _points(item.get(_CONTOUR_DATA, {}), f"{path}/{_CONTOUR_DATA}", bulk, limits)
@@ -123,11 +119,7 @@ def contours_of(region: Region, bulk: Bulk, limits: Limits, spent: list[int]) ->
             continue
         spent[0] += len(points)
         if spent[0] > limits.contour_points:
-            raise TooLarge(
-                f"The contours have more than {limits.contour_points} points.",
-                limit="contour_points",
-                ceiling=limits.contour_points,
-            )
+            raise CannotRender(f"The contours have more than {limits.contour_points} points (limit contour_points).")
         images = frozenset(found.sop_instance_uid for found in _images(item))
         yield Contour(points, first_text(item, _GEOMETRIC_TYPE).strip(" \0").upper(), images)
 

@@ -156,7 +156,7 @@ def _paper(strips: Sequence[Strip], title: str, pitch: float) -> Sheet:
         )
         if strip.start:
             marks.append(Line(np.array([[left, middle - 5], [left, middle + 5]]), _INK, 0.15))
-        marks.append(Text(left + 1.5, middle - min(pitch * 0.33, 9.0), strip.name, size, _INK))
+        marks.append(Text(left + 1.5 if strip.start else 2.0, middle - min(pitch * 0.4, 11.5), strip.name, size, _INK))
     caption = _caption(strips, gain)
     marks.append(Area(0, height - 7, width, 7, _PAPER))
     marks.append(Text(_LEFT, height - 2.4, caption, _TEXT_SIZE, _INK))

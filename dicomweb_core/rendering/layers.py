@@ -8,15 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomweb_core.errors import MissingCodec, TooLarge
+from dicomweb_core.errors import CannotRender
+from dicomweb_core.rendering import pillow
 from dicomweb_core.rendering.colormaps import Color
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.values.limits import Limits
-
-try:
-    from PIL import Image, ImageDraw
-except ImportError:  # pragma: no cover - the core without the extra `pixels`
-    Image = None  # type: ignore[assignment]  # named in the errors
 
 RGB = NDArray[np.uint8]
 """Of shape (rows, columns, 3)."""
@@ -30,20 +26,10 @@ _CANVAS: Final = 64 << 20
 """Such parts of a picture at most; of a larger one the parts are larger."""
 
 
-def demand_drawing() -> None:
-    """Raises MissingCodec when lines and texts cannot be drawn here."""
-    if Image is None:
-        raise MissingCodec("Drawing needs Pillow (extra `pixels`), which is not installed here.")
-
-
 def check_size(rows: int, columns: int, limits: Limits) -> None:
-    """Raises TooLarge before a picture of that size is made."""
+    """Raises CannotRender before a picture of that size is made."""
     if rows * columns > limits.rendered_pixels:
-        raise TooLarge(
-            f"The picture would have more than {limits.rendered_pixels} pixels.",
-            limit="rendered_pixels",
-            ceiling=limits.rendered_pixels,
-        )
+        raise CannotRender(f"The picture would have more than {limits.rendered_pixels} pixels (limit rendered_pixels).")
 
 
 def rgb_of(picture: Picture) -> RGB:
@@ -74,7 +60,7 @@ def tint_by(rgb: RGB, alphas: NDArray[np.float32], color: Color) -> None:
 
 
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of the mask with a neighbour (left, right, above, below) outside of it; outside the picture does not count."""
+    """Pixels of the mask with a neighbour (left, right, above, below) outside of it, but inside the picture."""
     inner = mask.copy()
     inner[1:] &= mask[:-1]
     inner[:-1] &= mask[1:]
@@ -89,7 +75,7 @@ def line_coverage(shape: tuple[int, int], lines: Sequence[Points], width: float)
 
     A line of one point is a dot. Raises MissingCodec.
     """
-    demand_drawing()
+    pillow.require_pillow()
     covered = np.zeros(shape, np.float32)
     box = _box(lines, width, shape)
     if box is None:
@@ -97,8 +83,8 @@ def line_coverage(shape: tuple[int, int], lines: Sequence[Points], width: float)
     top, left, bottom, right = box
     rows, columns = bottom - top, right - left
     fine = next(parts for parts in (_FINEST, 2, 1) if rows * columns * parts * parts <= _CANVAS or parts == 1)
-    canvas = Image.new("L", (columns * fine, rows * fine))
-    pen = ImageDraw.Draw(canvas)
+    canvas = pillow.Image.new("L", (columns * fine, rows * fine))
+    pen = pillow.ImageDraw.Draw(canvas)
     thick = max(1, round(width * fine))
     radius = (thick - 1) / 2
     for points in lines:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomweb_core.errors import CannotRender
-from dicomweb_core.rendering.colormaps import Color, cielab_color, distinct_color, palette_colors
+from dicomweb_core.rendering.colormaps import Color, cielab_color, distinct_color
 from dicomweb_core.rendering.frame_attributes import (
     finite_number,
     frame_attributes,
@@ -20,6 +20,7 @@ from dicomweb_core.rendering.frame_attributes import (
 )
 from dicomweb_core.rendering.layers import RGB, check_size, outline, rgb_of, tint, tint_by
 from dicomweb_core.rendering.lookup_tables import Bulk
+from dicomweb_core.rendering.palettes import has_palette, palette
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.planes import (
     Plane,
@@ -165,7 +166,7 @@ def render_segments(
 
     `source_attributes` are those of the source's frame (`frame_attributes`): pixels are put where they lie in the
     patient. Without them the frame is laid on the source as a whole, if they have the same proportions. A source that
-    cannot be brought together with the frames is left out. Raises CannotRender and TooLarge.
+    cannot be brought together with the frames is left out. Raises CannotRender.
     """
     if not frames:
         raise CannotRender("There is no frame to show.")
@@ -235,12 +236,10 @@ def _paint_labels(
     table = np.resize(table, (0x10000, 3))
     for number, color in colors.items():
         table[number] = color
-    palette = palette_colors(attributes, bulk)
-    if palette is not None:
-        start, entries = palette
-        if 0 <= start < len(table):
-            end = min(start + len(entries), len(table))
-            table[start:end] = entries[: end - start]
+    if has_palette(attributes):
+        found = palette(attributes, bulk, signed=False)
+        end = min(found.first + len(found.colors), len(table))
+        table[found.first : end] = found.colors[: end - found.first]
     shown = labels != 0 if 0 not in colors else np.ones(labels.shape, np.bool_)
     padding = finite_number(attributes, _PIXEL_PADDING)
     if padding is not None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomweb_core.rendering import pillow
 from dicomweb_core.rendering.colormaps import Color
-from dicomweb_core.rendering.layers import check_size, clipped, demand_drawing
+from dicomweb_core.rendering.fonts import Script, script
+from dicomweb_core.rendering.layers import check_size, clipped
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.values.limits import Limits
-
-try:
-    from PIL import Image, ImageDraw, ImageFont
-except ImportError:  # pragma: no cover - the core without the extra `pixels`; `demand_drawing` says so
-    pass
 
 Points = NDArray[np.float64]
 """Of shape (points, 2): right and down from the upper left corner of the sheet, in millimetres."""
@@ -30,6 +28,8 @@ _LEAST_TEXT: Final = 5.0
 """Pixels: smaller texts cannot be read and are left out."""
 _LEAST_GAP: Final = 3.0
 """Pixels between the lines of a grid; a closer grid is only a darker ground and is left out."""
+_BASELINE: Final = 0.95
+"""Of the size: where `Script.line` puts it below the upper edge."""
 _LONGEST_TEXT: Final = 120
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]")
 """Not allowed in XML, or turning the direction of what follows."""
@@ -115,17 +115,18 @@ def svg(sheet: Sheet) -> bytes:
     return f"{head}{marks}</svg>\n".encode()
 
 
-def draw(sheet: Sheet, width: int, limits: Limits) -> Picture:
-    """The sheet as RGB, that many pixels wide. Raises MissingCodec and TooLarge.
+def draw(sheet: Sheet, width: int, limits: Limits, fonts: Script | None = None) -> Picture:
+    """The sheet as RGB, that many pixels wide. Raises MissingCodec, and CannotRender when it would be too large.
 
     What would be too small to see, texts and fine grids, is left out; lines are never thinner than a pixel.
     """
-    demand_drawing()
+    pillow.require_pillow()
     height = max(1, round(sheet.height * width / sheet.width))
     check_size(height * _FINE, width * _FINE, limits)
-    canvas = Image.new("RGB", (width * _FINE, height * _FINE), sheet.background)
-    pen = ImageDraw.Draw(canvas)
+    canvas = pillow.Image.new("RGB", (width * _FINE, height * _FINE), sheet.background)
+    pen = pillow.ImageDraw.Draw(canvas)
     scale = width * _FINE / sheet.width
+    fonts = fonts or script()
     for mark in sheet.marks:
         match mark:
             case Area():
@@ -138,12 +139,12 @@ def draw(sheet: Sheet, width: int, limits: Limits) -> Picture:
             case Line():
                 _draw_line(pen, mark.points, mark.color, mark.width, scale, canvas.size, least=_FINE)
             case Text():
-                _draw_text(pen, mark, scale)
+                _draw_text(canvas, mark, scale, fonts)
     return Picture(np.asarray(canvas.reduce(_FINE)))
 
 
 def _draw_line(
-    pen: ImageDraw.ImageDraw,
+    pen: pillow.ImageDraw.ImageDraw,
     points: Points,
     color: Color,
     width: float,
@@ -157,15 +158,15 @@ def _draw_line(
         pen.line((*start, *end), fill=color, width=thick)
 
 
-def _draw_text(pen: ImageDraw.ImageDraw, mark: Text, scale: float) -> None:
+def _draw_text(canvas: pillow.Image.Image, mark: Text, scale: float, fonts: Script) -> None:
     if mark.size * scale < _LEAST_TEXT * _FINE:
         return
-    font: Any = ImageFont.load_default(mark.size * scale)
-    anchor = {"start": "ls", "middle": "ms", "end": "rs"}[mark.anchor]
-    try:
-        pen.text((mark.x * scale, mark.y * scale), plain(mark.text), fill=mark.color, font=font, anchor=anchor)
-    except (OSError, ValueError):  # a character that the font library does not take: the picture goes without
-        return
+    size = round(mark.size * scale)
+    letters = fonts.line(plain(mark.text), size).letters
+    width = letters.shape[1]
+    left = mark.x * scale - {"start": 0.0, "middle": width / 2, "end": width}[mark.anchor]
+    place = (round(left), round(mark.y * scale) - math.ceil(size * _BASELINE))
+    canvas.paste(mark.color, place, pillow.Image.fromarray(letters))
 
 
 def _svg_mark(mark: Mark) -> str:

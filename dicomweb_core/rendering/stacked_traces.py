@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from dicomweb_core.rendering.colormaps import Color
+from dicomweb_core.rendering.ecg import MILLIVOLTS
 from dicomweb_core.rendering.sheets import Line, Mark, Sheet, Text
 from dicomweb_core.rendering.traces import envelope, trace
 from dicomweb_core.rendering.waveform_samples import Channel, MultiplexGroup
@@ -33,7 +34,7 @@ _UNITS: Final = MappingProxyType(
 """UCUM code -> how people write it; others as they are."""
 
 _WIDTH: Final = 270.0
-_LEFT: Final = 48.0
+_LEFT: Final = 40.0
 _RIGHT: Final = 8.0
 _TOP: Final = 8.0
 _FOOT: Final = 16.0
@@ -43,6 +44,8 @@ _LEAST_ROW: Final = 4.0
 _LARGEST_ROW: Final = 50.0
 _TEXT_SIZE: Final = 3.4
 _BUCKETS: Final = 2000
+_USED: Final = 0.88
+"""Of the height of a row."""
 
 _PAPER: Final[Color] = (255, 255, 255)
 _TIME_LINE: Final[Color] = (222, 226, 232)
@@ -52,43 +55,50 @@ _FAINT: Final[Color] = (95, 100, 112)
 _TRACE: Final[Color] = (20, 70, 140)
 
 
-class _Extent(NamedTuple):
+class Axis(NamedTuple):
+    """What a row shows, in the unit of its channel."""
+
     low: float
-    high: float
+    """At its lower end."""
+    span: float
+    """Above 0."""
+    step: float
+    """Between marks; 0.0: it has none, only its scale is written below."""
 
 
 def stacked_sheet(channels: Sequence[Named], title: str, seconds: float) -> Sheet:
-    """The first `seconds` of all channels, or all there is when it is less. Channels of the same unit have the same
-    scale: their amplitudes can be compared."""
+    """The first `seconds` of all channels, or all there is when it is less.
+
+    Voltages have the same scale in all rows, so that amplitudes can be compared; other quantities have an axis each.
+    """
     begin = min(group.offset for group, _, _ in channels)
     length = max(group.offset + group.duration for group, _, _ in channels) - begin
     shown = max(min(seconds, length), 1e-9)
     pitch = min(_LARGEST_ROW, max(_LEAST_ROW, _HEIGHT / len(channels)))
     rows = pitch * len(channels)
-    extents = [_extent(group, channel, shown) for group, channel, _ in channels]
-    spans = _spans([channel for _, channel, _ in channels], extents)
+    axes = _axes(channels, begin + shown)
     wide = _WIDTH - _LEFT - _RIGHT
     marks: list[Mark] = _time_axis(shown, wide, rows)
-    for row, ((group, channel, name), extent) in enumerate(zip(channels, extents, strict=True)):
+    for row, ((group, channel, name), axis) in enumerate(zip(channels, axes, strict=True)):
         top = _TOP + row * pitch
-        gain = pitch * 0.9 / spans[channel.unit]
-        zero = (extent.low + extent.high) / 2
         lag = begin - group.offset
-        marks.append(Line(np.array([[_LEFT, top + pitch], [_LEFT + wide, top + pitch]]), _ROW_LINE, 0.15))
+        marks.append(Line(np.array([[_LEFT, top + pitch], [_LEFT + wide, top + pitch]]), _TIME_LINE, 0.15))
+        marks += _axis_marks(axis, channel, top, pitch, wide)
         marks += trace(
             group,
             channel,
             (lag, lag + shown),
             (_LEFT, wide, top + pitch / 2),
-            gain=gain,
-            zero=zero,
+            gain=pitch * _USED / axis.span,
+            zero=axis.low + axis.span / 2,
             color=_TRACE,
             width=0.25,
             reach=pitch / 2,
         )
-        marks += _row_texts(name, channel, zero, pitch / 2 / gain, top, pitch)
+        size = min(_TEXT_SIZE, pitch * 0.7)
+        marks.append(Text(2.0, top + pitch / 2 + size * 0.35, _short(name), size, _INK))
     names = ", ".join(dict.fromkeys(name for _, _, name in channels[:64]))
-    caption = _caption(channels, shown, length, pitch, spans)
+    caption = _caption(channels, axes, shown, length, pitch)
     marks.append(Text(_LEFT, _TOP + rows + _FOOT - 3, caption, _TEXT_SIZE, _FAINT))
     return Sheet(_WIDTH, _TOP + rows + _FOOT, marks, title, f"{title}. Channels {names}. {caption}.", _PAPER)
 
@@ -98,21 +108,62 @@ def shown_unit(unit: str) -> str:
     return _UNITS.get(unit, unit)
 
 
-def _extent(group: MultiplexGroup, channel: Channel, seconds: float) -> _Extent:
+def _axes(channels: Sequence[Named], end: float) -> list[Axis]:
+    extents = [_extent(group, channel, end - group.offset) for group, channel, _ in channels]
+    voltages = [
+        (high - low) * MILLIVOLTS[channel.unit]
+        for (_, channel, _), (low, high) in zip(channels, extents, strict=True)
+        if channel.unit in MILLIVOLTS
+    ]
+    return [
+        _voltage_axis(low, high, max(voltages) / MILLIVOLTS[channel.unit])
+        if channel.unit in MILLIVOLTS
+        else _round_axis(low, high)
+        for (_, channel, _), (low, high) in zip(channels, extents, strict=True)
+    ]
+
+
+def _extent(group: MultiplexGroup, channel: Channel, seconds: float) -> tuple[float, float]:
+    """Between them is all but a thousandth at either end."""
     last = max(1, min(len(group.samples), round(seconds * group.frequency)))
     _, values = envelope(group, channel, 0, last, _BUCKETS)
     finite = values[np.isfinite(values)]
     if not len(finite):
-        return _Extent(0.0, 0.0)
-    return _Extent(*(float(bound) for bound in np.quantile(finite, (0.001, 0.999))))
+        return 0.0, 0.0
+    low, high = np.quantile(finite, (0.001, 0.999))
+    return float(low), float(high)
 
 
-def _spans(channels: Sequence[Channel], extents: Sequence[_Extent]) -> dict[str, float]:
-    """Unit -> the quantity that the height of a row stands for, above 0."""
-    found: dict[str, float] = {}
-    for channel, extent in zip(channels, extents, strict=True):
-        found[channel.unit] = max(found.get(channel.unit, 0.0), extent.high - extent.low)
-    return {unit: span if span > 0 and math.isfinite(1 / span) else 1.0 for unit, span in found.items()}
+def _voltage_axis(low: float, high: float, span: float) -> Axis:
+    span = max(span, (abs(low) + abs(high)) * 1e-9) or 1.0
+    return Axis((low + high - span) / 2, span, 0.0)
+
+
+def _round_axis(low: float, high: float) -> Axis:
+    """From a round number to another; from 0 on when that is not far away."""
+    if 0 < low < 0.5 * high:
+        low = 0.0
+    if high - low <= (abs(low) + abs(high)) * 1e-9:
+        low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
+    step = _round_number((high - low) / 3)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return Axis(first * step, (last - first) * step, step)
+
+
+def _axis_marks(axis: Axis, channel: Channel, top: float, pitch: float, wide: float) -> list[Mark]:
+    if not axis.step or pitch < 2.5 * _TEXT_SIZE:
+        return []
+    marks: list[Mark] = []
+    unit = shown_unit(channel.unit)
+    steps = round(axis.span / axis.step)
+    every = steps if pitch < 6 * _TEXT_SIZE else 1
+    for place in range(0, steps + 1, max(every, 1)):
+        value = axis.low + place * axis.step
+        y = top + pitch * (0.5 + _USED * (0.5 - place / steps))
+        marks.append(Line(np.array([[_LEFT, y], [_LEFT + wide, y]]), _ROW_LINE, 0.12))
+        text = f"{value:.6g} {unit}".strip() if place == steps else f"{value:.6g}"
+        marks.append(Text(_LEFT - 1.5, y + 1.0, text, _TEXT_SIZE * 0.85, _FAINT, "end"))
+    return marks
 
 
 def _time_axis(shown: float, wide: float, rows: float) -> list[Mark]:
@@ -126,10 +177,15 @@ def _time_axis(shown: float, wide: float, rows: float) -> list[Mark]:
 
 
 def _round_step(least: float) -> float:
-    """1, 2 or 5 times a power of ten seconds; above a minute what clocks have."""
+    """Seconds: a round number; above a minute what clocks have."""
     for step in (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0):
         if step / 2 < least <= step:
             return step
+    return _round_number(least)
+
+
+def _round_number(least: float) -> float:
+    """The smallest 1, 2 or 5 times a power of ten that is not less (but for rounding)."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * 0.999)
 
@@ -141,28 +197,20 @@ def _time(seconds: float, step: float) -> str:
     return f"{minutes} min" if step < 3600 else f"{minutes // 60} h"
 
 
-def _row_texts(name: str, channel: Channel, zero: float, half: float, top: float, pitch: float) -> list[Mark]:
-    size = min(_TEXT_SIZE, pitch * 0.7)
-    marks: list[Mark] = [Text(2.0, top + pitch / 2 + size * 0.35, _short(name), size, _INK)]
-    if pitch >= 4 * _TEXT_SIZE:
-        unit = shown_unit(channel.unit)
-        bounds = ((zero + half, top + size), (zero - half, top + pitch - 0.8))
-        marks += [
-            Text(_LEFT - 1.5, y, f"{value:.3g} {unit}".strip(), size * 0.85, _FAINT, "end") for value, y in bounds
-        ]
-    return marks
-
-
 def _short(name: str) -> str:
     return name if len(name) <= 20 else name[:19] + "…"
 
 
-def _caption(channels: Sequence[Named], shown: float, length: float, pitch: float, spans: dict[str, float]) -> str:
-    scales = [f"{span / (pitch * 0.9):.3g} {shown_unit(unit)}/mm" for unit, span in spans.items() if shown_unit(unit)]
+def _caption(channels: Sequence[Named], axes: Sequence[Axis], shown: float, length: float, pitch: float) -> str:
+    scales = {
+        f"{axis.span / (pitch * _USED):.3g} {shown_unit(channel.unit)}/mm"
+        for (_, channel, _), axis in zip(channels, axes, strict=True)
+        if not axis.step
+    }
     frequencies = sorted({group.frequency for group, _, _ in channels})
     parts = [
         f"0 to {shown:.6g} s" + (f" of {length:.6g} s" if length > shown * 1.001 else ""),
         "sampled at " + " and ".join(f"{frequency:g}" for frequency in frequencies[:4]) + " Hz",
-        *scales[:4],
+        *sorted(scales)[:4],
     ]
     return "; ".join(parts)

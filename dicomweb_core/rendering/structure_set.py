@@ -34,7 +34,8 @@ def render_structure_set(attributes: Attributes, *, bulk: Bulk, width: int, limi
     """All contours of all regions, projected along the patient's axis on a plain ground, with a legend of ROI names.
 
     Seen as axial images are: the patient's right is at the left, the front above. `width` is that of the picture in
-    pixels; it is two thirds as high. Raises CannotRender when there is no contour, TooLarge and MissingCodec.
+    pixels; it is two thirds as high. Raises CannotRender when there is no contour, or
+    are too many, and MissingCodec.
     """
     spent = [0]
     found: list[tuple[Region, list[Contour]]] = []

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from dicomweb_core.errors import TooLarge
+from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering import ecg, stacked_traces
 from dicomweb_core.rendering.lookup_tables import Bulk
 from dicomweb_core.rendering.pictures import Picture
@@ -64,7 +64,7 @@ def render_waveform_svg(attributes: Attributes, *, bulk: Bulk, limits: Limits) -
     ECG: 25 mm for a second and 10 mm for a millivolt (less when it does not fit; it is written below), as an array of
     3 by 4 leads with a rhythm strip if all twelve were recorded for 10 s, else a row for each lead. Recordings longer
     than what is usual for their kind (`KINDS`) are shown from their begin; the text below says so. Raises CannotRender
-    for what has no samples that can be read, and TooLarge.
+    for what has no samples that can be read, or too many.
     """
     return svg(waveform_sheet(attributes, bulk=bulk, limits=limits))
 
@@ -76,7 +76,7 @@ def render_waveform(attributes: Attributes, *, bulk: Bulk, width: int, limits: L
 
 
 def waveform_sheet(attributes: Attributes, *, bulk: Bulk, limits: Limits) -> Sheet:
-    """The plot before it is written or drawn. Raises CannotRender and TooLarge."""
+    """The plot before it is written or drawn. Raises CannotRender."""
     kind = KINDS.get(first_text(attributes, _SOP_CLASS).strip(" \0"), _OTHER)
     groups = multiplex_groups(attributes, bulk, limits)
     groups = tuple(group for group in groups if group.original) or groups
@@ -98,9 +98,5 @@ def _named(groups: Sequence[MultiplexGroup], limits: Limits) -> list[stacked_tra
             name = ecg.lead_of(channel) or plain(channel.label) or plain(channel.source)
             found.append((group, channel, name or f"Channel {len(found) + 1}"))
     if len(found) > limits.waveform_channels:
-        raise TooLarge(
-            f"The waveform has more than {limits.waveform_channels} channels.",
-            limit="waveform_channels",
-            ceiling=limits.waveform_channels,
-        )
+        raise CannotRender(f"The waveform has more than {limits.waveform_channels} channels (limit waveform_channels).")
     return found

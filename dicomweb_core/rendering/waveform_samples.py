@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomweb_core.errors import CannotRender, TooLarge
+from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering.frame_attributes import finite_number, sequence_items
 from dicomweb_core.rendering.lookup_tables import Bulk, value_bytes
 from dicomweb_core.values.attributes import Attribute, Attributes, first_text, first_value
@@ -136,7 +136,7 @@ class MultiplexGroup:
 
 def multiplex_groups(attributes: Attributes, bulk: Bulk, limits: Limits) -> tuple[MultiplexGroup, ...]:
     """The groups of Waveform Sequence whose samples can be read. Raises CannotRender when there are none, saying what
-    is wrong with the first, TooLarge, and what `bulk` raises."""
+    is wrong with the first. What `bulk` raises passes through."""
     values = attributes.get(_GROUPS, {}).get("Value")
     items = list(enumerate(values)) if isinstance(values, list) else []
     found: list[MultiplexGroup] = []
@@ -163,20 +163,12 @@ def _group(item: Attributes, path: str, bulk: Bulk, limits: Limits) -> Multiplex
     if channels is None or channels < 1 or not channels.is_integer():
         raise CannotRender("Number of Waveform Channels is missing or not a positive number.")
     if channels > limits.waveform_channels:
-        raise TooLarge(
-            f"The waveform has more than {limits.waveform_channels} channels.",
-            limit="waveform_channels",
-            ceiling=limits.waveform_channels,
-        )
+        raise CannotRender(f"The waveform has more than {limits.waveform_channels} channels (limit waveform_channels).")
     if frequency is None or not 1e-6 <= frequency <= 1e9:
         raise CannotRender("Sampling Frequency is missing or not a positive number.")
     count = finite_number(item, _SAMPLE_COUNT) or 0.0
     if count * channels * dtype.itemsize > limits.waveform_bytes:
-        raise TooLarge(
-            f"Waveform Data have more than {limits.waveform_bytes} bytes.",
-            limit="waveform_bytes",
-            ceiling=limits.waveform_bytes,
-        )
+        raise CannotRender(f"Waveform Data have more than {limits.waveform_bytes} bytes (limit waveform_bytes).")
     data = _data(item.get(_DATA, {}), f"{path}/{_DATA}", bulk)
     # A recording that was cut off is shown as far as it goes.
     rows = min(len(data) // (int(channels) * dtype.itemsize), int(max(count, 0)))
