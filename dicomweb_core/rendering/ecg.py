@@ -64,6 +64,7 @@ _PAPER: Final[Color] = (255, 252, 250)
 _FINE_LINE: Final[Color] = (250, 222, 217)
 _LINE: Final[Color] = (240, 178, 170)
 _INK: Final[Color] = (20, 20, 30)
+_FAINT: Final[Color] = (110, 110, 125)
 _TRACE_WIDTH: Final = 0.25
 _TEXT_SIZE: Final = 3.6
 
@@ -155,7 +156,7 @@ def _paper(strips: Sequence[Strip], title: str, pitch: float) -> Sheet:
             reach=pitch * 1.2,
         )
         if strip.start:
-            marks.append(Line(np.array([[left, middle - 5], [left, middle + 5]]), _INK, 0.15))
+            marks += [Line(np.array([[left, middle + y], [left, middle + y * 1.5]]), _FAINT, 0.3) for y in (-6, 6)]
         marks.append(Text(left + 1.5 if strip.start else 2.0, middle - min(pitch * 0.4, 11.5), strip.name, size, _INK))
     caption = _caption(strips, gain)
     marks.append(Area(0, height - 7, width, 7, _PAPER))

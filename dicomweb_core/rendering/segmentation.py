@@ -213,7 +213,7 @@ def _paint(
     color = colors.get(number if number is not None else 1) or distinct_color(max(number or 1, 1) - 1)
     if kind == "FRACTIONAL":
         highest = finite_number(place, _MAXIMUM_FRACTION)
-        if highest is None or highest <= 0:
+        if highest is None or not 0 < highest <= 0xFFFF:
             highest = 255.0
         share = np.minimum(values.astype(np.float32) / np.float32(highest), np.float32(1))
         tint_by(canvas, share * np.float32(_FRACTION_FILL) if over else share, color)
