@@ -55,4 +55,6 @@ def _places(attributes: Attributes) -> Iterator[tuple[Any, ...]]:
         for tag, attribute in level.items():
             yield (*path, tag)
             if attribute["vr"] == "SQ":
-                pending += [((*path, tag, "Value", place), item) for place, item in enumerate(attribute.get("Value", []))]
+                pending += [
+                    ((*path, tag, "Value", place), item) for place, item in enumerate(attribute.get("Value", []))
+                ]

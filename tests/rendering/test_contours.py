@@ -141,7 +141,9 @@ def test_enlarged_picture_has_the_contour_where_its_pixels_went() -> None:
 def test_color_and_picture_are_those_of_object_and_image() -> None:
     points = [[5, 10, 0], [30, 10, 0], [30, 33, 0], [5, 33, 0]]
     under = Picture(np.full((40, 50), 90, np.uint8))
-    picture = contours_on(structure_set(contour(points), color=(10, 200, 30)), image(), under, bulk=no_bulk, limits=LIMITS)
+    picture = contours_on(
+        structure_set(contour(points), color=(10, 200, 30)), image(), under, bulk=no_bulk, limits=LIMITS
+    )
     assert picture.samples[10, 20].tolist() == [10, 200, 30]
     assert picture.samples[0, 0].tolist() == [90, 90, 90]
     assert (under.samples == 90).all()

@@ -122,7 +122,9 @@ def test_cielab_of_known_colors() -> None:
         assert max(abs(ours - known) for ours, known in zip(color, expected, strict=True)) <= 6
 
 
-@pytest.mark.parametrize("lab", [[65535, 32896, 32896], [0, 32896, 32896], [41661, 41167, 40792], [45000, 36000, 28000]])
+@pytest.mark.parametrize(
+    "lab", [[65535, 32896, 32896], [0, 32896, 32896], [41661, 41167, 40792], [45000, 36000, 28000]]
+)
 def test_cielab_is_that_of_littlecms(lab: list[int]) -> None:
     profile = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
     lightness, *signed = (round(part / 257) for part in lab)

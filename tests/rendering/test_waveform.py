@@ -89,7 +89,8 @@ def test_quantities_of_a_real_ecg_are_those_of_pydicom() -> None:
             values = found.quantities(place, 0, len(found.samples))
             assert np.allclose(values, expected[:, place.index], rtol=1e-12, atol=1e-12)
             assert place.unit == "uV"
-    assert [lead_of(place) for place in groups[0].channels] == "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6".split()
+    leads = [lead_of(place) for place in groups[0].channels]
+    assert leads == ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
 
 
 @pytest.mark.parametrize(
@@ -106,9 +107,7 @@ def test_quantities_of_a_real_ecg_are_those_of_pydicom() -> None:
     ],
 )
 def test_every_kind_of_integer_is_read(kind: str, dtype: str, values: list[int]) -> None:
-    (found,) = multiplex_groups(
-        waveform(ECG, group(np.array(values, dtype), [channel()], kind=kind)), no_bulk, LIMITS
-    )
+    (found,) = multiplex_groups(waveform(ECG, group(np.array(values, dtype), [channel()], kind=kind)), no_bulk, LIMITS)
     assert found.quantities(found.channels[0], 0, 2).tolist() == values
 
 
@@ -121,9 +120,7 @@ def test_every_kind_of_integer_is_read(kind: str, dtype: str, values: list[int])
     ],
 )
 def test_companded_audio_is_expanded(kind: str, codes: list[int], values: list[int]) -> None:
-    (found,) = multiplex_groups(
-        waveform(AUDIO, group(np.array(codes, "u1"), [channel()], kind=kind)), no_bulk, LIMITS
-    )
+    (found,) = multiplex_groups(waveform(AUDIO, group(np.array(codes, "u1"), [channel()], kind=kind)), no_bulk, LIMITS)
     assert found.quantities(found.channels[0], 0, len(codes)).tolist() == values
 
 
@@ -168,7 +165,7 @@ def texts(attributes: Attributes, bulk: Bulk = no_bulk) -> list[str]:
 def test_twelve_leads_of_ten_seconds_have_the_usual_arrangement() -> None:
     attributes, bulk, _ = real_ecg()
     found = texts(attributes, bulk)
-    assert found[:-1] == "I aVR V1 V4 II aVL V2 V5 III aVF V3 V6 II".split()
+    assert found[:-1] == ["I", "aVR", "V1", "V4", "II", "aVL", "V2", "V5", "III", "aVF", "V3", "V6", "II"]
     assert found[-1] == "25 mm/s; 10 mm/mV; filter 0.05 to 300 Hz; sampled at 1000 Hz; 0 to 10 s"
 
 
@@ -209,7 +206,7 @@ def test_short_recordings_of_twelve_leads_have_a_row_each() -> None:
         for item in attributes["54000100"]["Value"]
     ]
     found = texts(attributes)
-    assert found[:-1] == "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6".split()
+    assert found[:-1] == ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
     assert found[-1].endswith("0 to 1.2 s")
 
 
@@ -240,7 +237,9 @@ def test_groups_share_one_time_axis() -> None:
         group(np.repeat(samples, 2), [channel("b", "mm[Hg]")], frequency=200, offset=500),
     )
     sheet = waveform_sheet(attributes, bulk=no_bulk, limits=LIMITS)
-    first, second = [mark.points[:, 0] for mark in sheet.marks if isinstance(mark, Line) and mark.color == (20, 70, 140)]
+    first, second = [
+        mark.points[:, 0] for mark in sheet.marks if isinstance(mark, Line) and mark.color == (20, 70, 140)
+    ]
     wide = float(first[-1] - first[0]) / 0.99
     assert second[0] - first[0] == pytest.approx(wide / 2, rel=0.01)
     assert "sampled at 100 and 200 Hz" in sheet.description
