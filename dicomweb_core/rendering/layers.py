@@ -22,6 +22,10 @@ Points = NDArray[np.float64]
 
 _FINEST: Final = 4
 """Parts of a pixel, each way, that a line covers or not."""
+_STRAIGHT: Final = 0.9
+"""Cosine of a turn that needs no joint."""
+_LONGEST: Final = 3e7
+"""Pixels of the canvas along all lines of a picture: they would cover it many times."""
 _CANVAS: Final = 64 << 20
 """Such parts of a picture at most; of a larger one the parts are larger."""
 
@@ -87,10 +91,10 @@ def line_coverage(shape: tuple[int, int], lines: Sequence[Points], width: float)
     pen = pillow.ImageDraw.Draw(canvas)
     thick = max(1, round(width * fine))
     radius = (thick - 1) / 2
+    drawn = 0.0
     for points in lines:
-        moved = (points - (left, top) + 0.5) * fine - 0.5
-        for start, end in clipped(moved, canvas.size, thick):
-            pen.line((*start, *end), fill=255, width=thick)
+        moved = thinned((points - (left, top) + 0.5) * fine - 0.5)
+        drawn = stroke(pen, moved, canvas.size, thick, 255, drawn=drawn)
         for x, y in _corners(moved, canvas.size, thick):
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
     blocks = np.asarray(canvas).reshape(rows, fine, columns, fine)
@@ -111,17 +115,54 @@ def _box(lines: Sequence[Points], width: float, shape: tuple[int, int]) -> tuple
     return (top, left, bottom, right) if top < bottom and left < right else None
 
 
-def _corners(points: Points, size: tuple[int, int], margin: float) -> list[tuple[float, float]]:
-    """Points where lines meet: round joints. Those outside are left out."""
-    inside = np.all((points >= -margin) & (points <= np.array(size) + margin), axis=1)
-    return [(float(x), float(y)) for x, y in points[inside]]
+def thinned(points: Points) -> Points:
+    """Without points in the pixel of the one before, but for the last."""
+    if len(points) < 3:
+        return points
+    pixels = np.rint(points)
+    kept = np.any(pixels[1:] != pixels[:-1], axis=1)
+    return np.asarray(points[np.concatenate([[True], kept[:-1], [True]])])
 
 
-def clipped(
-    points: Points, size: tuple[int, int], margin: float
-) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """The pieces of a line from point to point that lie within (-margin, size + margin): drawing libraries do not
-    take coordinates of any size."""
+def stroke(
+    pen: pillow.ImageDraw.ImageDraw,
+    points: Points,
+    size: tuple[int, int],
+    thick: int,
+    color: Color | int,
+    *,
+    drawn: float,
+) -> float:
+    """Draw from point to point what lies within the canvas; coordinates may be of any size.
+
+    Gives back `drawn` and the length of the line. Raises CannotRender when that is more than all lines of a picture
+    that can be understood.
+    """
+    begin, end = _within(points, size, thick)
+    drawn += float(np.sqrt(((end - begin) ** 2).sum(axis=1) + 1).sum())
+    if drawn > _LONGEST:
+        raise CannotRender("The lines of the picture are too many and too long to be drawn.")
+    if len(begin) == len(points) - 1 and np.array_equal(begin[1:], end[:-1]):
+        pen.line(np.concatenate([begin[:1], end]).reshape(-1).tolist(), fill=color, width=thick)
+    else:
+        for piece in np.concatenate([begin, end], axis=1).tolist():
+            pen.line(piece, fill=color, width=thick)
+    return drawn
+
+
+def _corners(points: Points, size: tuple[int, int], thick: int) -> list[list[float]]:
+    """Points where the line turns sharply, and its ends: there it needs round joints. Those outside are left out."""
+    step = np.diff(points, axis=0)
+    step /= np.maximum(np.hypot(step[:, 0], step[:, 1]), 1e-12)[:, None]
+    sharp = np.ones(len(points), np.bool_)
+    sharp[1:-1] = (step[1:] * step[:-1]).sum(axis=1) < _STRAIGHT
+    inside = np.all((points >= -thick) & (points <= np.array(size) + thick), axis=1)
+    found: list[list[float]] = points[sharp & inside].tolist()
+    return found
+
+
+def _within(points: Points, size: tuple[int, int], margin: float) -> tuple[Points, Points]:
+    """Begin and end of each piece of a line from point to point that lies in (-margin, size + margin)."""
     start, step = points[:-1], np.diff(points, axis=0)
     first, last = np.zeros(len(start)), np.ones(len(start))
     with np.errstate(all="ignore"):
@@ -133,6 +174,7 @@ def clipped(
                 last = np.where(slope < 0, np.minimum(last, crossing), last)
                 last = np.where((slope == 0) & (gap < 0), -1.0, last)
     kept = first <= last
-    begin = start[kept] + first[kept, None] * step[kept]
-    end = start[kept] + last[kept, None] * step[kept]
-    return [((float(a), float(b)), (float(c), float(d))) for (a, b), (c, d) in zip(begin, end, strict=True)]
+    begin, end = (start[kept] + share[kept, None] * step[kept] for share in (first, last))
+    whole = last[kept] == 1.0
+    end[whole] = points[1:][kept][whole]
+    return begin, end

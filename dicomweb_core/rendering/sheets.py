@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dicomweb_core.rendering import pillow
 from dicomweb_core.rendering.colormaps import Color
 from dicomweb_core.rendering.fonts import Script, script
-from dicomweb_core.rendering.layers import check_size, clipped
+from dicomweb_core.rendering.layers import check_size, stroke, thinned
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.values.limits import Limits
 
@@ -127,6 +127,7 @@ def draw(sheet: Sheet, width: int, limits: Limits, fonts: Script | None = None) 
     pen = pillow.ImageDraw.Draw(canvas)
     scale = width * _FINE / sheet.width
     fonts = fonts or script()
+    drawn = 0.0
     for mark in sheet.marks:
         match mark:
             case Area():
@@ -134,28 +135,15 @@ def draw(sheet: Sheet, width: int, limits: Limits, fonts: Script | None = None) 
                 pen.rectangle([edge * scale for edge in (mark.left, mark.top, right, bottom)], fill=mark.color)
             case Grid():
                 if mark.step * scale >= _LEAST_GAP * _FINE:
+                    thick = max(round(mark.line * scale), 1)
                     for line in _grid_lines(mark):
-                        _draw_line(pen, line, mark.color, mark.line, scale, canvas.size, least=_FINE * 0.5)
+                        drawn = stroke(pen, line * scale, canvas.size, thick, mark.color, drawn=drawn)
             case Line():
-                _draw_line(pen, mark.points, mark.color, mark.width, scale, canvas.size, least=_FINE)
+                thick = max(round(mark.width * scale), _FINE)
+                drawn = stroke(pen, thinned(mark.points * scale), canvas.size, thick, mark.color, drawn=drawn)
             case Text():
                 _draw_text(canvas, mark, scale, fonts)
     return Picture(np.asarray(canvas.reduce(_FINE)))
-
-
-def _draw_line(
-    pen: pillow.ImageDraw.ImageDraw,
-    points: Points,
-    color: Color,
-    width: float,
-    scale: float,
-    size: tuple[int, int],
-    *,
-    least: float,
-) -> None:
-    thick = max(round(width * scale), round(least), 1)
-    for start, end in clipped(points * scale, size, thick):
-        pen.line((*start, *end), fill=color, width=thick)
 
 
 def _draw_text(canvas: pillow.Image.Image, mark: Text, scale: float, fonts: Script) -> None:

@@ -232,6 +232,16 @@ def test_contours_far_outside_cost_nothing_A24() -> None:
     assert found.shape == (40, 50)
 
 
+def test_lines_beyond_all_measure_are_refused_not_drawn_for_minutes() -> None:
+    tangle = np.random.default_rng(0).uniform(0, 40, (400_000, 3))
+    tangle[:, 2] = 0
+    structures = structure_set(contour(tangle))
+    with pytest.raises(CannotRender, match="too many and too long"):
+        drawn(structures, image(), (400, 500))
+    with pytest.raises(CannotRender, match="too many and too long"):
+        render_structure_set(structures, bulk=no_bulk, width=600, limits=LIMITS)
+
+
 def test_wrong_objects_are_shown_or_refused() -> None:
     structures = structure_set(
         contour([[5, 10, 0], [30, 10, 0], [30, 33, 0]], image="1.2.3"), contour([[20, 15, 0]], "POINT"), name="<b>&"

@@ -110,7 +110,7 @@ def test_color_bar_stands_beside_the_map() -> None:
     assert np.array_equal(barred.samples[:, :200], bare.samples)
     bar = barred.samples[[25, 100, 175], 212].astype(int)
     high, middle, low = (int(np.abs(COLORS - color).sum(axis=1).argmin()) for color in bar)
-    assert (low, middle, high) == pytest.approx((16, 128, 239), abs=8)
+    assert (low, middle, high) == pytest.approx((8, 128, 247), abs=4)
 
 
 @pytest.mark.parametrize(
