@@ -132,10 +132,10 @@ def test_contours_of_another_frame_of_reference_are_not_drawn() -> None:
 
 def test_enlarged_picture_has_the_contour_where_its_pixels_went() -> None:
     points = [[5, 10, 0], [30, 10, 0], [30, 33, 0], [5, 33, 0]]
-    found = drawn(structure_set(contour(points)), image(), (80, 100))
+    found = drawn(structure_set(contour(points)), image(), (120, 150))
     rows, columns = np.nonzero(found)
-    # The centre of pixel n of the image is the edge between pixels 2 n and 2 n + 1 of the picture.
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == pytest.approx((20, 67, 10, 61), abs=1)
+    # Pixel n of the image became pixels 3 n to 3 n + 2 of the picture.
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (31, 100, 16, 91)
 
 
 def test_color_and_picture_are_those_of_object_and_image() -> None:

@@ -136,6 +136,16 @@ def test_skew_is_in_seconds_or_samples() -> None:
     assert [place.delay for place in found.channels] == [0.25, 0.05]
 
 
+def test_skewed_channel_is_drawn_where_it_was_sampled() -> None:
+    channels = [channel("a", "mm[Hg]"), channel("b", "mm[Hg]", time_skew=0.1)]
+    samples = np.arange(200, dtype="<i2").reshape(100, 2)
+    sheet = waveform_sheet(waveform(HEMODYNAMIC, group(samples, channels)), bulk=no_bulk, limits=LIMITS)
+    first, second = [
+        mark.points[:, 0] for mark in sheet.marks if isinstance(mark, Line) and mark.color == (20, 70, 140)
+    ]
+    assert second[0] - first[0] == pytest.approx((first[-1] - first[0]) / 0.99 * 0.1)
+
+
 def test_padding_is_a_gap_in_the_trace() -> None:
     samples = np.array([0, 10, -99, 20, 30, 20], "<i2")
     one = group(samples, [channel("P", "mm[Hg]")])
