@@ -114,3 +114,13 @@ class Limits:
     """The same by bytes of small instances that wait in memory."""
     bulk_reuse: int = 64
     """How many times the bulk data of a store request may be written because data sets share parts."""
+
+    # -- objects that are no plain images, rendered --
+    contour_points: int = 2_000_000
+    """Points of all contours that are looked at for one picture."""
+    contour_regions: int = 1_000
+    """Regions of interest with contours of one structure set."""
+    waveform_bytes: int = 256 << 20
+    """Waveform Data of one multiplex group."""
+    waveform_channels: int = 512
+    """Channels of one picture."""
