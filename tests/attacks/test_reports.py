@@ -17,6 +17,7 @@ from dicomweb_core.rendering.reports.plain_text import render_report_text
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.limits import Limits
 from tests.rendering.report_objects import (
+    LEGAL,
     Page,
     code,
     content_item,
@@ -99,10 +100,7 @@ def test_no_text_becomes_markup_A14_A27_A28(text: str, spared: tuple[str, ...]) 
     assert text in plain
     assert all(link.startswith(("/instances/", "#item-")) for link in page.links + page.pictures)
     tree = lxml.html.document_fromstring(html)
-    assert {element.tag for element in tree.iter()} <= {
-        *"html head meta title style body header main section h1 h2 h3 dl div dt dd span data a figure img".split(),
-        *"table thead tbody tr th td".split(),
-    }
+    assert {element.tag for element in tree.iter()} <= set(LEGAL)
     assert not [name for element in tree.iter() for name in element.attrib if name.startswith("on")]
 
 
@@ -155,10 +153,7 @@ def test_cycles_by_reference_are_links_A28() -> None:
         text_item("B", "b", reference_to(1, 1), reference_to(1)),
     )
     html, plain = both(attributes)
-    assert (
-        sorted(Page(html).links) == ["#item-1", "#item-2", "#item-3", "#item-4", "#item-4"]
-        or len(Page(html).links) == 5
-    )
+    assert Page(html).links == ["#item-1", "#item-2", "#item-3", "#item-2", "#item-4"]
     assert plain.count("See (inferred from)") == 5
 
 

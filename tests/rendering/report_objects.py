@@ -21,7 +21,7 @@ LEGAL = {
     "section": {"id", "class", "lang"},
     **{tag: {"dir", "lang", "aria-level"} for tag in HEADINGS},
     **{tag: set() for tag in ("dl", "dt", "dd", "figure", "table", "thead", "tbody", "tr", "p")},
-    "div": {"id"},
+    "div": {"id", "class"},
     "span": {"class", "dir", "title"},
     "data": {"value", "dir", "title"},
     "a": {"href"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dicomweb_core.rendering.reports.content_items import ContentItem, ContentTree
+from dicomweb_core.rendering.reports.content_items import CONTENT_SEQUENCE, ContentItem, ContentTree
 from dicomweb_core.rendering.reports.documents import Document, utf8_chunks
 from dicomweb_core.rendering.reports.heading import Group, heading
 from dicomweb_core.rendering.reports.html_phrases import (
@@ -118,7 +118,14 @@ def _term(item: ContentItem, link: Link) -> str:
         value = f'<a href="#item-{item.target.anchor}">{name}</a>'
     else:
         value = '<span class="note">an item that the document does not have</span>'
-    return f"<div{_identifier(item)}><dt>{_label(item)}{_relationship(item)}</dt><dd>{value}"
+    classes = ' class="picture"' if _is_picture(item) else ""
+    return f"<div{_identifier(item)}{classes}><dt>{_label(item)}{_relationship(item)}</dt><dd>{value}"
+
+
+def _is_picture(item: ContentItem) -> bool:
+    """Whether nothing but an image is there: a key object selection has many, which stand side by side."""
+    is_image = item.value_type in ("IMAGE", "WAVEFORM") and CONTENT_SEQUENCE not in item.attributes
+    return is_image and item.name is None and item.relationship == "CONTAINS"
 
 
 def _identifier(item: ContentItem) -> str:
