@@ -38,7 +38,7 @@ class DocumentForm(NamedTuple):
     disposition: str
     """Content-Disposition, with a file name that says nothing of the patient."""
     csp: str
-    """Content-Security-Policy; empty for PDF, whose viewers do not work under one."""
+    """Content-Security-Policy; empty for PDF: the viewers of browsers are pages themselves, which one may break."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
