@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 
 from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering.reports.documents import Document, utf8_chunks
-from dicomweb_core.rendering.reports.heading import Group, heading
+from dicomweb_core.rendering.reports.heading import Group, Line, heading
 from dicomweb_core.rendering.reports.html import page
 from dicomweb_core.rendering.reports.html_phrases import escaped
 from dicomweb_core.rendering.reports.html_style import HTML_HEADERS
-from dicomweb_core.rendering.reports.phrases import Phrase, Words, coded_entries
+from dicomweb_core.rendering.reports.phrases import Words, coded_entries
 from dicomweb_core.rendering.reports.plain_text import text_document
 from dicomweb_core.rendering.reports.wording import line, text
 from dicomweb_core.values.attributes import Attributes
@@ -38,7 +38,7 @@ class DocumentForm(NamedTuple):
     disposition: str
     """Content-Disposition, with a file name that says nothing of the patient."""
     csp: str
-    """Content-Security-Policy; empty for PDF, whose viewers do not work under one."""
+    """Content-Security-Policy; empty for PDF: the viewers of browsers are pages themselves, which one may break."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -137,7 +137,7 @@ def render_document_html(attributes: Attributes, *, url: str) -> Document:
     """
     title, groups = _described(attributes)
     body: Iterator[str] = iter((f'<p><a href="{escaped(url)}">Open the document</a></p>',))
-    pieces = page(title, groups, body, link=lambda *instance: None)
+    pieces = page(title, groups, body, lambda *instance: None)
     return Document(utf8_chunks(pieces), "text/html; charset=utf-8", HTML_HEADERS)
 
 
@@ -147,15 +147,18 @@ def render_document_text(attributes: Attributes, *, url: str) -> Document:
     return text_document(title, groups, iter((f"The document: {line(url)}\n",)))
 
 
+_CONTENT: Final = (
+    ("Title", "00420010"),
+    ("Media type", "00420012"),
+    ("Bytes", "00420015"),
+    ("Burned in annotation", "00280301"),
+)
+
+
 def _described(attributes: Attributes) -> tuple[str, list[Group]]:
     if not is_encapsulated(attributes):
         raise CannotRender("The object contains no encapsulated document (0042,0011).")
     names = coded_entries(attributes, "0040A043")
-    title = line(text(attributes, "00420010")) or (names[0].readable if names else "Document")
-    content: list[tuple[str, list[Phrase]]] = []
-    if names:
-        content.append(("Concept", [names[0]]))
-    for label, tag in (("Media type", "00420012"), ("Bytes", "00420015"), ("Burned in annotation", "00280301")):
-        if value := line(text(attributes, tag)):
-            content.append((label, [Words(value)]))
-    return title, [*heading(attributes), *([Group("Content", content)] if content else [])]
+    content: list[Line] = [(label, [Words(value)]) for label, tag in _CONTENT if (value := line(text(attributes, tag)))]
+    groups = [*heading(attributes), Group("Content", content)]
+    return names[0].readable if names else "Document", [group for group in groups if group.lines]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dicomweb_core.rendering.reports.content_items import ContentItem, ContentTree
+from dicomweb_core.rendering.reports.content_items import CONTENT_SEQUENCE, ContentItem, ContentTree
 from dicomweb_core.rendering.reports.documents import Document, utf8_chunks
 from dicomweb_core.rendering.reports.heading import Group, heading
 from dicomweb_core.rendering.reports.html_phrases import (
@@ -40,24 +40,20 @@ def render_report_html(attributes: Attributes, *, link: Link, limits: Limits = _
     """
     tree = ContentTree(attributes, limits)
     title = label_of(next(iter(tree)))
-    pieces = _document(title, heading(attributes), _content(tree, link), language_of(attributes), link)
+    pieces = page(title, heading(attributes), _content(tree, link), link, language=language_of(attributes))
     return Document(utf8_chunks(pieces), "text/html; charset=utf-8", HTML_HEADERS)
 
 
-def page(title: str, groups: list[Group], body: Iterator[str], *, lang: str = "", link: Link) -> Iterator[str]:
+def page(title: str, groups: list[Group], body: Iterator[str], link: Link, *, language: str = "") -> Iterator[str]:
     """A whole page. The title has no name of a patient in it: titles stay in histories and lists of windows."""
-    return _document(title, groups, body, lang, link)
-
-
-def _document(title: str, groups: list[Group], body: Iterator[str], lang: str, link: Link) -> Iterator[str]:
     yield (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escaped(title)}</title><style>{STYLE}</style></head>\n<body>"
-        f'<header><h1 dir="auto"{language_attribute(lang)}>{escaped(title)}</h1>\n'
+        f'<header><h1 dir="auto"{language_attribute(language)}>{escaped(title)}</h1>\n'
     )
     yield from heading_html(groups, link)
-    yield f"</header>\n<main{language_attribute(lang)}>"
+    yield f"</header>\n<main{language_attribute(language)}>"
     yield from body
     yield "</main>\n</body></html>\n"
 
@@ -89,24 +85,26 @@ def _content(tree: ContentTree, link: Link) -> Iterator[str]:
         depth = min(item.depth, _NESTED)
         while len(levels) > depth:
             yield levels.pop().close()
-        if item.is_container:
-            yield levels[-1].list_open(False) if levels else ""
-            yield _section(item)
+        is_section = item.is_container or not levels
+        if levels:
+            yield levels[-1].list_open(not is_section)
+        if is_section:
+            yield _section(item, link)
             levels.append(_Level("</section>\n"))
         else:
-            if levels:
-                yield levels[-1].list_open(True)
             yield _term(item, link)
             levels.append(_Level("</dd></div>\n"))
     while levels:
         yield levels.pop().close()
 
 
-def _section(item: ContentItem) -> str:
+def _section(item: ContentItem, link: Link) -> str:
     classes = ' class="continuous"' if item.is_continuous else ""
     opening = f"<section{_identifier(item)}{classes}{language_attribute(language_of(item.attributes))}>"
     if item.depth == 0:
-        return opening
+        # a root that is no container is not legal, but what it says is said
+        value = value_of(item.attributes, item.value_type)
+        return opening + (f"<div>{phrases_html(value, link)}</div>" if value else "")
     rank = min(item.depth + 1, 6)
     level = f' aria-level="{item.depth + 1}"' if item.depth >= 6 else ""
     return f"{opening}<h{rank}{level}>{_label(item)}{_relationship(item)}</h{rank}>\n"
@@ -120,7 +118,14 @@ def _term(item: ContentItem, link: Link) -> str:
         value = f'<a href="#item-{item.target.anchor}">{name}</a>'
     else:
         value = '<span class="note">an item that the document does not have</span>'
-    return f"<div{_identifier(item)}><dt>{_label(item)}{_relationship(item)}</dt><dd>{value}"
+    classes = ' class="picture"' if _is_picture(item) else ""
+    return f"<div{_identifier(item)}{classes}><dt>{_label(item)}{_relationship(item)}</dt><dd>{value}"
+
+
+def _is_picture(item: ContentItem) -> bool:
+    """Whether nothing but an image is there: a key object selection has many, which stand side by side."""
+    is_image = item.value_type in ("IMAGE", "WAVEFORM") and CONTENT_SEQUENCE not in item.attributes
+    return is_image and item.name is None and item.relationship == "CONTAINS"
 
 
 def _identifier(item: ContentItem) -> str:

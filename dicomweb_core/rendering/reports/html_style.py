@@ -29,9 +29,11 @@ dd dl > div { grid-template-columns: minmax(6rem, 11rem) 1fr; }
 main section section { padding-left: 1rem; border-left: 2px solid var(--rule); }
 main > section > section { padding-left: 0; border-left: 0; }
 .prose { white-space: pre-wrap; } .number { font-variant-numeric: tabular-nums; font-weight: 600; }
-.note, .relationship, footer { color: var(--quiet); font-size: .85em; } .relationship { display: block; }
+.note, .relationship { color: var(--quiet); font-size: .85em; } .relationship { display: block; }
 .continuous > dl, .continuous > dl > div, .continuous > dl > div > dd { display: inline; }
-.continuous > dl > div > dt { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+dl > .picture { display: inline-block; }
+.continuous > dl > div > dt, .picture > dt { position: absolute; width: 1px; height: 1px; overflow: hidden; }
+.continuous > dl > div > dt, .picture > dt { clip-path: inset(50%); }
 a { color: var(--link); } figure { display: inline-block; margin: .2rem 1rem .2rem 0; vertical-align: top; }
 figure img { display: block; min-width: 4rem; min-height: 4rem; max-width: 10rem; max-height: 10rem; }
 figure img { background: var(--shade); }
@@ -39,7 +41,6 @@ table { border-collapse: collapse; margin: .3rem 0; }
 th, td { border: 1px solid var(--rule); padding: .15rem .5rem; }
 th { background: var(--shade); text-align: left; }
 :target { outline: 2px solid var(--link); outline-offset: 2px; }
-footer { margin-top: 2rem; border-top: 1px solid var(--rule); padding-top: .5rem; }
 @media print { body { max-width: none; padding: 0; } h1, h2, h3, dt { break-after: avoid; }
   dl > div, figure { break-inside: avoid-page; } }
 """

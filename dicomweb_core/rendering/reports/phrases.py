@@ -58,7 +58,7 @@ class Unit(NamedTuple):
 
 
 class ReferencedInstance(NamedTuple):
-    """Another instance (PS3.3 10.8). The UIDs are as they are in the object, they may be no UIDs."""
+    """Another instance (PS3.3 10.8). The UIDs are what the object says, they may be no UIDs."""
 
     class_uid: str
     class_name: str

@@ -81,7 +81,7 @@ def _content(tree: ContentTree) -> Iterator[str]:
             if running:
                 yield from wrapped(" ".join(running), _indent(running_depth))
                 running = []
-            if item.depth:
+            if item.depth or not item.is_container:
                 yield from _lines(item)
         continuous.append(item.is_container and item.is_continuous)
     if running:
@@ -108,7 +108,7 @@ def _lines(item: ContentItem) -> Iterator[str]:
 
 
 def _indent(depth: int) -> int:
-    return 2 * (min(depth, _INDENTED) - 1)
+    return 2 * max(min(depth, _INDENTED) - 1, 0)
 
 
 def _joined(phrases: list[Phrase]) -> str:

@@ -53,11 +53,13 @@ def referenced_instance(item: Attributes, *, pictured: bool = False) -> Referenc
     details += [f"channel {'/'.join(channels[at : at + 2])}" for at in range(0, len(channels), 2)][:_SHOWN]
     if len(channels) > 2 * _SHOWN:
         details.append(f"{len(channels) // 2 - _SHOWN} more channels")
-    details += [f"shown with {text(state, '00081150')}" for state in items(item, "00081199")[:_SHOWN]]
+    details += [
+        f"shown with {text(state, '00081150') or 'another object'}" for state in items(item, "00081199")[:_SHOWN]
+    ]
     return ReferencedInstance(
-        class_uid=keyword(item, "00081150"),
+        class_uid=line(keyword(item, "00081150")),
         class_name=text(item, "00081150") or "Instance",
-        instance_uid=keyword(item, "00081155"),
+        instance_uid=line(keyword(item, "00081155")),
         frames=whole_numbers(item, "00081160"),
         details=tuple(details),
         pictured=pictured,

@@ -36,6 +36,8 @@ def clean(text: str) -> str:
 
 def line(text: str) -> str:
     """A text of one line."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip(" ")
     return " ".join(clean(text).split())
 
 
