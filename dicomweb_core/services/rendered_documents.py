@@ -18,17 +18,16 @@ from dicomweb_core.rendering.reports.html import render_report_html
 from dicomweb_core.rendering.reports.html_phrases import Link
 from dicomweb_core.rendering.reports.plain_text import render_report_text
 from dicomweb_core.rules.object_kinds import Kind
-from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.services.bulkdata import ENCAPSULATED_DOCUMENT, value_chunks
 from dicomweb_core.services.parts import Part
 from dicomweb_core.services.pixel_forms import OCTETS
+from dicomweb_core.services.references import find_instance
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.services.retrieve import served_text
 from dicomweb_core.services.sources import spans_reader
 from dicomweb_core.services.texts import TextForm
 from dicomweb_core.values.blobs import Span
 from dicomweb_core.values.messages import HeaderList
-from dicomweb_core.values.queries import Level
 from dicomweb_core.values.resources import InstanceRef
 from dicomweb_core.values.transfer_syntaxes import transfer_syntax
 
@@ -140,10 +139,7 @@ def _links(instance: RenderedInstance, base_url: str) -> Link:
         if instance_uid not in found:
             if len(found) >= _LINKS:
                 return None
-            query = parse_query(Level.INSTANCE, study, f"SOPInstanceUID={instance_uid}", site.limits)
-            rows = (candidate.instance for candidate in site.instances.candidates(query))
-            refs = (row.ref for row in rows if row is not None)
-            found[instance_uid] = next((ref for ref in refs if ref.instance == instance_uid), None)
+            found[instance_uid] = find_instance(site, study, instance_uid)
         ref = found[instance_uid]
         if ref is None:
             return None
