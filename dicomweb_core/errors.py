@@ -87,6 +87,10 @@ class MissingCodec(NotAcceptable):
     """A form that needs a library which is not installed here. `detail` names it."""
 
 
+class CannotRender(NotAcceptable):
+    """There is nothing to see in the object, or it cannot be shown; `detail` says why."""
+
+
 class PreconditionFailed(DICOMwebError):
     """A condition of the request (If-Match, If-Unmodified-Since) does not hold (RFC 9110 13)."""
 

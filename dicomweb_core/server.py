@@ -31,11 +31,22 @@ from dicomweb_core.rules.cross_origin import cross_origin_headers, is_preflight,
 from dicomweb_core.rules.negotiation import Accept
 from dicomweb_core.rules.query_parser import parse_metadata_fields, parse_query
 from dicomweb_core.rules.targets import Target, Transaction, allowed_methods, find_resource, parse_target
-from dicomweb_core.services import bulkdata, capabilities, pixels, retrieve, search, store_request, uri_service
+from dicomweb_core.services import (
+    bulkdata,
+    capabilities,
+    pixels,
+    render,
+    retrieve,
+    search,
+    store_request,
+    thumbnails,
+    uri_service,
+)
 from dicomweb_core.services.calls import Calls
 from dicomweb_core.services.codec import CodecInProcess, FrameCodec
 from dicomweb_core.services.delivery import delivered, not_modified, refuse_conditional_change, validator
 from dicomweb_core.services.frame_cache import FrameCache
+from dicomweb_core.services.picture_cache import AttributesCache, PictureCache
 from dicomweb_core.services.site import Access, Authorize, Scope, Site, allow_all
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
 from dicomweb_core.values.limits import Limits
@@ -101,6 +112,8 @@ class OriginServer(Calls):
                 relative_urls=relative_urls,
                 codec=codec or CodecInProcess(limits),
                 frame_cache=FrameCache(limits.frame_cache_bytes),
+                picture_cache=PictureCache(limits.picture_cache_bytes),
+                attributes_cache=AttributesCache(limits.attributes_cache_bytes),
             )
         )
         self._cors_origins = frozenset(cors_origins)
@@ -155,7 +168,8 @@ class OriginServer(Calls):
             self.site.require(ref, scope)
             if request.method in _READ:
                 # Of the state before the answer is made: a tag may be older than what it stands for, never newer.
-                version = self.site.instances.version(ref)
+                rendered = target.transaction in _OF_SEVERAL
+                version = self.site.instances.version(StudyRef(ref.study) if rendered else ref)
                 opaque = validator(version, request, scope.keys, self.site.send_retired_syntaxes)
                 unchanged = not_modified(request, opaque, self._codings)
                 if unchanged is not None:
@@ -233,6 +247,16 @@ def _retrieve_pixel_data(site: Site, request: Request, target: Target, accept: A
     return bulkdata.retrieve_values(site, ref, accept, request.base_url, pixels_only=True)
 
 
+def _retrieve_rendered(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
+    ref = _required(target)
+    return render.retrieve_rendered(site, ref, target.frames, accept, request.query, request.base_url)
+
+
+def _retrieve_thumbnail(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
+    ref = _required(target)
+    return thumbnails.retrieve_thumbnail(site, ref, target.frames, accept, request.query, request.base_url)
+
+
 def _retrieve_by_uri(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
     assert target.uri is not None
     return uri_service.retrieve_by_uri(site, target.uri, accept, request.base_url)
@@ -260,6 +284,8 @@ _TRANSACTIONS: Final[dict[Transaction, Answer]] = {
     Transaction.RETRIEVE_BULKDATA_VALUE: _retrieve_bulkdata_value,
     Transaction.RETRIEVE_BULKDATA: _retrieve_bulkdata,
     Transaction.RETRIEVE_PIXEL_DATA: _retrieve_pixel_data,
+    Transaction.RETRIEVE_RENDERED: _retrieve_rendered,
+    Transaction.RETRIEVE_THUMBNAIL: _retrieve_thumbnail,
     Transaction.RETRIEVE_BY_URI: _retrieve_by_uri,
     Transaction.DELETE: _delete,
     Transaction.CAPABILITIES: _capabilities,
@@ -269,6 +295,12 @@ _TRANSACTIONS: Final[dict[Transaction, Answer]] = {
 _READ: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OF_STORED: Final = frozenset(_TRANSACTIONS) - {Transaction.SEARCH, Transaction.STORE, Transaction.CAPABILITIES}
 """What names something that has to be there, inside the scope of the request."""
+
+
+_OF_SEVERAL: Final = frozenset(
+    {Transaction.RETRIEVE_RENDERED, Transaction.RETRIEVE_THUMBNAIL, Transaction.RETRIEVE_BY_URI}
+)
+"""Whose answers may show what other instances of the study say."""
 
 
 def _required(target: Target) -> StudyRef | SeriesRef | InstanceRef:

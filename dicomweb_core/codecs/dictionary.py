@@ -11,6 +11,7 @@ from typing import Final
 
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom._private_dict import private_dictionaries
+from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 _SPECIAL: Final = frozenset(
@@ -87,3 +88,9 @@ def vr_of(tag: str) -> str | None:
     """The VR of 8 hex digits of a standard attribute, the first where there are several; None for others."""
     vr = public_vr(int(tag, 16))
     return None if vr is None else vr[:2]
+
+
+def uid_name(uid: str) -> str:
+    """What PS3.6 A calls a UID ("CT Image Storage"); empty for what it does not have."""
+    entry = UID_dictionary.get(uid)
+    return "" if entry is None else entry[0]

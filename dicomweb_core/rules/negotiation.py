@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -171,6 +171,15 @@ def choose(accept: Accept, offers: Sequence[Offer]) -> Offer:
             available=tuple(dict.fromkeys(map(str, offers))),
         )
     return best
+
+
+def is_acceptable(accept: Accept, offer: Offer) -> bool:
+    """Whether a client takes it at all. Raises BadRequest as `choose` does."""
+    try:
+        choose(accept, (replace(offer, default=True),))
+    except NotAcceptable:
+        return False
+    return True
 
 
 @lru_cache(maxsize=512)

@@ -31,6 +31,8 @@ class Transaction(Enum):
     RETRIEVE_BULKDATA_VALUE = "retrieveBulkdataValue"
     RETRIEVE_BULKDATA = "retrieveBulkdata"
     RETRIEVE_PIXEL_DATA = "retrievePixelData"
+    RETRIEVE_RENDERED = "retrieveRendered"
+    RETRIEVE_THUMBNAIL = "retrieveThumbnail"
     RETRIEVE_BY_URI = "retrieveByURI"
     DELETE = "delete"
 
@@ -78,6 +80,14 @@ def _retrievable(template: str, *, store: bool = False) -> tuple[Resource, ...]:
         _resource(template + "/metadata", GET=Transaction.RETRIEVE_METADATA),
         _resource(template + "/bulkdata", GET=Transaction.RETRIEVE_BULKDATA),
         _resource(template + "/pixeldata", GET=Transaction.RETRIEVE_PIXEL_DATA),
+        *_rendered(template),
+    )
+
+
+def _rendered(template: str) -> tuple[Resource, ...]:
+    return (
+        _resource(template + "/rendered", GET=Transaction.RETRIEVE_RENDERED),
+        _resource(template + "/thumbnail", GET=Transaction.RETRIEVE_THUMBNAIL),
     )
 
 
@@ -91,6 +101,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     _resource(_SERIES + "/instances", Level.INSTANCE, GET=Transaction.SEARCH),
     *_retrievable(_INSTANCE),
     _resource(_INSTANCE + "/frames/{frames}", GET=Transaction.RETRIEVE_FRAMES),
+    *_rendered(_INSTANCE + "/frames/{frames}"),
     _resource(_INSTANCE + "/bulkdata/{bulkdata*}", GET=Transaction.RETRIEVE_BULKDATA_VALUE),
     _resource("/series", Level.SERIES, GET=Transaction.SEARCH),
     _resource("/instances", Level.INSTANCE, GET=Transaction.SEARCH),
@@ -174,7 +185,7 @@ def parse_target(method: str, path: str, limits: Limits, query: str = "") -> Tar
         uri = parse_uri_request(query)
         return Target(transaction, resource, uri.ref, uri=uri)
     ref = _reference(variables)
-    if transaction is Transaction.RETRIEVE_FRAMES:
+    if "frames" in variables:
         return Target(transaction, resource, ref, frames=parse_frame_list(variables["frames"], limits))
     if transaction is Transaction.RETRIEVE_BULKDATA_VALUE:
         if not _BULK_PATH.fullmatch(variables["bulkdata"]):

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
+from dicomweb_core.codecs.pixels.arrays import samples_of
 from dicomweb_core.errors import InvalidDataset, NotFound
+from dicomweb_core.rendering.frame_attributes import frame_attributes
+from dicomweb_core.rendering.grayscale import modality_values
+from dicomweb_core.rendering.stored_values import cells_of, coding_of, stored_values
 from dicomweb_core.rules.query_parser import parse_query
+from dicomweb_core.rules.rendering_parameters import parse_rendering
 from dicomweb_core.rules.store_report import StoreReport
 from dicomweb_core.services import bulkdata, pixels, retrieve
 from dicomweb_core.services.instance_forms import instance_in
 from dicomweb_core.services.metadata_request import store_datasets
 from dicomweb_core.services.parts import read_blob
+from dicomweb_core.services.pictures import picture_count, picture_of
+from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.services.search import find
 from dicomweb_core.services.site import EVERYTHING, Site
 from dicomweb_core.services.store import StoreBatch, store_instance
@@ -179,6 +188,40 @@ class Calls:
         if transfer_syntax is None:
             return list(pixels.stored_frames(self.site, stored, layout, wanted))
         return list(pixels.frames_in(self.site, stored, layout, wanted, transfer_syntax))
+
+    def render(
+        self, study: str, series: str, instance: str, frame: int = 1, **parameters: str | int
+    ) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """The picture of a frame (1-based), as `/rendered` encodes it: (rows, columns) gray or (rows, columns, 3) RGB.
+
+        `parameters` are those of the URL: `window="40,400,linear"`, `viewport="512,512"`, `annotation="patient"`,
+        `iccprofile="srgb"`; `bits=16` gives gray levels of 16 bits. Raises NotFound, Gone, InvalidUID, InvalidQuery,
+        CorruptBlob, CannotRender.
+        """
+        shown = RenderedInstance(self.site, self.site.instances.get(InstanceRef.parse(study, series, instance)))
+        rendering, _warnings = parse_rendering(urlencode(parameters))
+        if not 1 <= frame <= max(1, picture_count(shown)):
+            raise NotFound(f"There are {picture_count(shown)} pictures of the instance; there is no picture {frame}.")
+        return picture_of(shown, frame - 1, rendering).samples
+
+    def pixels(self, study: str, series: str, instance: str, frame: int = 1, *, rescale: bool = False) -> NDArray[Any]:
+        """The stored values of a frame (1-based): (rows, columns), or (rows, columns, samples) of more than one, as the
+        data set has their Photometric Interpretation once they are decoded. With `rescale` those of grayscale after
+        the Modality LUT, in its units, as float64: Hounsfield units of a CT, also of an enhanced one.
+
+        Raises NotFound, Gone, InvalidUID, CorruptBlob, NotAcceptable.
+        """
+        shown = RenderedInstance(self.site, self.site.instances.get(InstanceRef.parse(study, series, instance)))
+        if not 1 <= frame <= shown.frame_count:
+            raise NotFound(f"The instance has {shown.frame_count} frames; there is no frame {frame}.")
+        native = shown.frame(frame - 1)
+        if native.image.samples > 1:
+            return samples_of(native)
+        attributes = frame_attributes(shown.attributes, frame - 1)
+        if rescale:
+            return modality_values(native, attributes, shown.bulk)
+        cells = cells_of(native)
+        return stored_values(cells, coding_of(native.image, attributes, cells))
 
     def bulkdata(self, study: str, series: str, instance: str, path: str) -> bytes:
         """The value of a binary element, little endian; `path` is what stands behind `/bulkdata/` in a BulkDataURI.

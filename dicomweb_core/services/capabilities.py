@@ -8,11 +8,13 @@ from xml.sax.saxutils import quoteattr
 
 import orjson
 
+from dicomweb_core.rendering.raster import rendered_types
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
+from dicomweb_core.rules.rendering_parameters import RULES as RENDERING_RULES
 from dicomweb_core.rules.targets import RESOURCES, Resource, Transaction
 from dicomweb_core.rules.uri_parameters import RULES
-from dicomweb_core.services import uri_service
 from dicomweb_core.services.answers import single_answer
+from dicomweb_core.services.rendered_documents import REPORT_TYPES
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.store_request import SUPPORTED as STORED_TYPES
 from dicomweb_core.values.messages import HeaderList, Response
@@ -42,10 +44,9 @@ MEDIA_TYPES: Final[dict[Transaction, tuple[str, ...]]] = {
     Transaction.RETRIEVE_BULKDATA_VALUE: (*_BULK, "application/octet-stream"),
     Transaction.RETRIEVE_BULKDATA: _BULK,
     Transaction.RETRIEVE_PIXEL_DATA: _BULK,
-    Transaction.RETRIEVE_BY_URI: uri_service.AVAILABLE,
     Transaction.DELETE: (),
 }
-"""What each transaction can answer with, the default first."""
+"""What each transaction can answer with, the default first; of what is rendered the libraries say it."""
 
 STATUSES: Final[dict[Transaction, tuple[str, str]]] = {
     Transaction.SEARCH: ("200", "400 406"),
@@ -130,7 +131,7 @@ def _offered(site: Site, transaction: Transaction) -> bool:
 
 
 def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
-    media_types = MEDIA_TYPES[transaction]
+    media_types = _media_types(transaction)
     params: list[Node] = []
     if media_types:
         options = [{"@value": media_type} for media_type in media_types]
@@ -140,6 +141,11 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
         params.append({"@name": "charset", "@style": "query", "option": [{"@value": "utf-8"}]})
     if transaction is Transaction.RETRIEVE_BY_URI:
         params += _uri_params()
+    if transaction in (Transaction.RETRIEVE_RENDERED, Transaction.RETRIEVE_THUMBNAIL):
+        thumbnail = transaction is Transaction.RETRIEVE_THUMBNAIL
+        params += [
+            {"@name": rule.name, "@style": "query"} for rule in RENDERING_RULES if rule.of_thumbnails or not thumbnail
+        ]
     if resource.level is not None and transaction is Transaction.SEARCH:
         params += _search_params(resource.level)
     if transaction is Transaction.RETRIEVE_METADATA:
@@ -158,6 +164,19 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
         node["request"] = request
     node["response"] = response
     return node
+
+
+def _media_types(transaction: Transaction) -> tuple[str, ...]:
+    pictures = rendered_types()
+    match transaction:
+        case Transaction.RETRIEVE_RENDERED:
+            several = tuple(f'multipart/related; type="{item}"' for item in (*pictures, *REPORT_TYPES))
+            return (*pictures, *REPORT_TYPES, "application/pdf", "video/*", *several)
+        case Transaction.RETRIEVE_THUMBNAIL:
+            return pictures
+        case Transaction.RETRIEVE_BY_URI:
+            return ("application/dicom", *pictures, *REPORT_TYPES, "application/pdf", "video/*")
+    return MEDIA_TYPES[transaction]
 
 
 def _uri_params() -> list[Node]:

@@ -1,17 +1,20 @@
-"""Frames made of stored ones, kept for the next request; what many ask for at once is made once."""
+"""What is made of stored bytes, kept for the next request; what many ask for at once is made once."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Event, Lock
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from dicomweb_core.values.pixels import ImagePixel
 from dicomweb_core.values.resources import InstanceRef
 
 _ENTRY_BYTES: Final = 1_024
 """What an entry takes beside its bytes, about."""
+
+Key = TypeVar("Key")
+Made = TypeVar("Made")
 
 
 class FrameKey(NamedTuple):
@@ -30,35 +33,37 @@ class MadeFrame(NamedTuple):
     image: ImagePixel
 
 
-class _Flight:
-    """A frame that one thread is making and others wait for."""
+class _Flight(Generic[Made]):
+    """What one thread is making and others wait for."""
 
-    __slots__ = ("error", "frame", "landed")
+    __slots__ = ("error", "landed", "made")
 
     def __init__(self) -> None:
         self.landed = Event()
-        self.frame: MadeFrame | None = None
+        self.made: Made | None = None
         self.error: Exception | None = None
 
 
-class FrameCache:
-    """The frames used last, up to so many bytes. Used by many threads at once; frames are made outside of its lock."""
+class MadeOnce(Generic[Key, Made]):
+    """The things used last, up to so many bytes. Used by many threads at once; they are made outside of its lock."""
 
-    def __init__(self, ceiling: int) -> None:
-        """`ceiling` in bytes. A frame of more than a quarter of it is not kept."""
+    def __init__(self, ceiling: int, weigh: Callable[[Made], int]) -> None:
+        """`ceiling` in bytes; `weigh` says the bytes of one thing. One of more than a quarter of the ceiling is not
+        kept."""
         self._ceiling = ceiling
+        self._weigh = weigh
         self._lock = Lock()
-        self._kept: OrderedDict[FrameKey, MadeFrame] = OrderedDict()
+        self._kept: OrderedDict[Key, Made] = OrderedDict()
         self._bytes = 0
-        self._flights: dict[FrameKey, _Flight] = {}
+        self._flights: dict[Key, _Flight[Made]] = {}
 
-    def find(self, key: FrameKey) -> MadeFrame | None:
-        """The frame if it is kept."""
+    def find(self, key: Key) -> Made | None:
+        """The thing if it is kept."""
         with self._lock:
             return self._found(key)
 
-    def find_or_make(self, key: FrameKey, make: Callable[[], MadeFrame]) -> MadeFrame:
-        """The frame, kept or made now; who comes while it is being made waits for it.
+    def find_or_make(self, key: Key, make: Callable[[], Made]) -> Made:
+        """The thing, kept or made now; who comes while it is being made waits for it.
 
         What `make` raises is raised to all who wait, and not kept. If the one who makes it is interrupted (anything
         but an Exception), one of those who wait takes its place.
@@ -71,40 +76,49 @@ class FrameCache:
                 flight = self._flights.get(key)
                 leads = flight is None
                 if flight is None:
-                    flight = self._flights[key] = _Flight()
+                    flight = self._flights[key] = _Flight[Made]()
             if leads:
                 return self._make(key, flight, make)
             flight.landed.wait()
             if flight.error is not None:
                 raise flight.error
-            if flight.frame is not None:
-                return flight.frame
+            if flight.made is not None:
+                return flight.made
 
-    def _make(self, key: FrameKey, flight: _Flight, make: Callable[[], MadeFrame]) -> MadeFrame:
+    def _make(self, key: Key, flight: _Flight[Made], make: Callable[[], Made]) -> Made:
         try:
-            flight.frame = make()
-            return flight.frame
+            flight.made = make()
+            return flight.made
         except Exception as error:
             flight.error = error
             raise
         finally:
             with self._lock:
                 del self._flights[key]
-                if flight.frame is not None:
-                    self._keep(key, flight.frame)
+                if flight.made is not None:
+                    self._keep(key, flight.made)
             flight.landed.set()
 
-    def _found(self, key: FrameKey) -> MadeFrame | None:
-        frame = self._kept.get(key)
-        if frame is not None:
+    def _found(self, key: Key) -> Made | None:
+        made = self._kept.get(key)
+        if made is not None:
             self._kept.move_to_end(key)
-        return frame
+        return made
 
-    def _keep(self, key: FrameKey, frame: MadeFrame) -> None:
-        if len(frame.data) + _ENTRY_BYTES > self._ceiling // 4:
+    def _keep(self, key: Key, made: Made) -> None:
+        weight = self._weigh(made) + _ENTRY_BYTES
+        if weight > self._ceiling // 4:
             return
-        self._kept[key] = frame
-        self._bytes += len(frame.data) + _ENTRY_BYTES
+        self._kept[key] = made
+        self._bytes += weight
         while self._bytes > self._ceiling:
             _, dropped = self._kept.popitem(last=False)
-            self._bytes -= len(dropped.data) + _ENTRY_BYTES
+            self._bytes -= self._weigh(dropped) + _ENTRY_BYTES
+
+
+class FrameCache(MadeOnce[FrameKey, MadeFrame]):
+    """Frames in forms they are not stored in."""
+
+    def __init__(self, ceiling: int) -> None:
+        """`ceiling` in bytes. A frame of more than a quarter of it is not kept."""
+        super().__init__(ceiling, lambda frame: len(frame.data))

@@ -15,6 +15,7 @@ from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.targets import Target
 from dicomweb_core.services.codec import CodecInProcess, FrameCodec
 from dicomweb_core.services.frame_cache import FrameCache
+from dicomweb_core.services.picture_cache import AttributesCache, PictureCache
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.limits import Limits
@@ -85,6 +86,10 @@ class Site:
     codec: FrameCodec = field(default_factory=lambda: CodecInProcess(DEFAULT_LIMITS))
     """Where frames are decoded and encoded."""
     frame_cache: FrameCache = field(default_factory=lambda: FrameCache(DEFAULT_LIMITS.frame_cache_bytes))
+    picture_cache: PictureCache = field(default_factory=lambda: PictureCache(DEFAULT_LIMITS.picture_cache_bytes))
+    attributes_cache: AttributesCache = field(
+        default_factory=lambda: AttributesCache(DEFAULT_LIMITS.attributes_cache_bytes)
+    )
 
     def require(self, ref: Ref, scope: Scope) -> None:
         """Raises NotFound if the study is outside the scope, or unknown."""

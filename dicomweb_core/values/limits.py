@@ -86,10 +86,24 @@ class Limits:
     """Decoded and transcoded frames kept for the next request."""
     decoded_ahead_bytes: int = 8 << 20
     """Frames transcoded before the first byte of an answer, so that those that cannot be are known."""
+    rendered_pixels: int = 64 << 20
+    """A rendered picture that was enlarged; one that is as large as its source may have more."""
+    picture_cache_bytes: int = 16 << 20
+    """Rendered pictures, as they are sent, kept for the next request."""
+    attributes_cache_bytes: int = 32 << 20
+    """Attributes of instances that are rendered, kept for their next frame."""
+    icc_profile_bytes: int = 4 << 20
+    """An ICC profile that a rendered picture is given or converted from; a longer one does not count."""
     codec_seconds: float = 60.0
     """One frame in one codec, where codecs run in processes of their own."""
     codec_memory_bytes: int = 2 << 30
     """Address space of such a process, beyond what it starts with."""
+
+    # -- reports (PS3.3 C.17) --
+    report_items: int = 500_000
+    """Content items of one document that is shown."""
+    report_depth: int = 1_000
+    """Content items nested in one another; `sequence_depth` stops what is stored before."""
 
     # -- store --
     pending_record_bytes: int = 16 << 20
@@ -100,3 +114,13 @@ class Limits:
     """The same by bytes of small instances that wait in memory."""
     bulk_reuse: int = 64
     """How many times the bulk data of a store request may be written because data sets share parts."""
+
+    # -- objects that are no plain images, rendered --
+    contour_points: int = 2_000_000
+    """Points of all contours that are looked at for one picture."""
+    contour_regions: int = 1_000
+    """Regions of interest with contours of one structure set."""
+    waveform_bytes: int = 256 << 20
+    """Waveform Data of one multiplex group."""
+    waveform_channels: int = 512
+    """Channels of one picture."""
