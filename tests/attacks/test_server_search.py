@@ -179,7 +179,7 @@ def test_what_is_no_uid_never_finds_anything_A15_A38(both: tuple[Client, Client]
 
 @pytest.mark.parametrize("frames", [
     "0", "-1", "1-", "1,1,1", "1,999999999", "99999999999999999999", "1,", ",1", ",", "1,,2", "1.0", "+1", " 1", "0x1",
-    "1e3", "١", "²", "1," * 5000 + "1", "1," * 10_001 + "1", "1" * 60_000, "\0", "1/rendered", "all", "\ud800",
+    "1e3", "١", "²", "1," * 5000 + "1", "1," * 10_001 + "1", "1" * 60_000, "\0", "1/metadata", "all", "\ud800",
 ], ids=lambda frames: ascii(frames[:20]))  # fmt: skip
 def test_frame_lists_A20(memory_client: Client, frames: str) -> None:
     memory_client.store(sample(1, 1, 1, frames=3).part10)
