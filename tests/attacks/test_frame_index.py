@@ -146,6 +146,8 @@ def test_delimiters_inside_fragments_are_content_A21() -> None:
     pixels = encapsulated(fragments)
     index, _ = index_encapsulated(pixels, image(frames=2))
     assert all_frames(pixels.source, index) == fragments
+
+
 @pytest.mark.slow
 def test_a_million_fragments_of_one_frame_A21() -> None:
     pixels = encapsulated([b""] * 1_000_000)

@@ -230,6 +230,8 @@ def test_contours_far_outside_cost_nothing_A24() -> None:
     points = [[-9e6, 9e6, 0], [9e6, -9e6, 0], [9e6, 9e6, 0]] * 20
     found = drawn(structure_set(contour(points)), image())
     assert found.shape == (40, 50)
+
+
 @pytest.mark.slow
 def test_lines_beyond_all_measure_are_refused_not_drawn_for_minutes() -> None:
     tangle = np.random.default_rng(0).uniform(0, 40, (400_000, 3))
