@@ -48,6 +48,8 @@ def frame_attributes(attributes: Attributes, index: int) -> Attributes:
     The functional groups themselves are left out. Of the per-frame groups only the item of this frame is touched. What
     is ill-formed, or has no item for this frame, is as if absent. Values are shared with `attributes`, not copied.
     """
+    if _SHARED not in attributes and _PER_FRAME not in attributes:
+        return attributes
     groups = [item for item in (_item(attributes, _SHARED, 0), _item(attributes, _PER_FRAME, index)) if item]
     merged = {tag: value for tag, value in attributes.items() if tag not in (_SHARED, _PER_FRAME)}
     for group in groups:

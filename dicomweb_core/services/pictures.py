@@ -18,7 +18,14 @@ from dicomweb_core.rendering.grayscale import default_window, render_grayscale
 from dicomweb_core.rendering.icc import in_color_space
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.raster import depth_of, encode
+from dicomweb_core.rendering.representative import representative as representative_frame
 from dicomweb_core.rules.object_kinds import Kind
+from dicomweb_core.services.object_pictures import (
+    map_picture,
+    segmentation_picture,
+    structure_set_picture,
+    waveform_picture,
+)
 from dicomweb_core.services.picture_cache import PictureKey
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.services.state_pictures import ShownFrame, picture_through, shown_frames, state_picture
@@ -51,8 +58,11 @@ def picture_count(instance: RenderedInstance) -> int:
 
 
 def representative(instance: RenderedInstance) -> int:
-    """The index (0-based) of the picture in the middle: it stands for all of them."""
-    return picture_count(instance) // 2
+    """The index (0-based) of the picture that stands for all of them."""
+    count = picture_count(instance)
+    if count <= 1 or instance.kind is Kind.PRESENTATION_STATE:
+        return count // 2
+    return min(representative_frame(instance.attributes), count - 1)
 
 
 def picture_of(
@@ -174,6 +184,10 @@ def _frames(instance: RenderedInstance) -> int:
     return instance.frame_count
 
 
+def _one(_instance: RenderedInstance) -> int:
+    return 1
+
+
 def _shown(instance: RenderedInstance) -> int:
     return len(shown_frames(instance))
 
@@ -181,17 +195,13 @@ def _shown(instance: RenderedInstance) -> int:
 _DEPICTIONS: Final = MappingProxyType(
     {
         Kind.IMAGE: _Depiction(_frames, _image),
-        Kind.SEGMENTATION: _Depiction(_frames, _image),
-        Kind.PARAMETRIC_MAP: _Depiction(_frames, _image),
+        Kind.SEGMENTATION: _Depiction(_frames, segmentation_picture),
+        Kind.PARAMETRIC_MAP: _Depiction(_frames, map_picture),
+        Kind.STRUCTURE_SET: _Depiction(_one, structure_set_picture),
+        Kind.WAVEFORM: _Depiction(_one, waveform_picture),
         Kind.PRESENTATION_STATE: _Depiction(_shown, state_picture),
     }
 )
 """Kinds that pictures are made of."""
 
-_REASONS: Final = MappingProxyType(
-    {
-        Kind.VIDEO: "video is sent as it is stored and not decoded",
-        Kind.STRUCTURE_SET: "its contours are not drawn",
-        Kind.WAVEFORM: "its waveforms are not drawn",
-    }
-)
+_REASONS: Final = MappingProxyType({Kind.VIDEO: "video is sent as it is stored and not decoded"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -18,17 +19,17 @@ from dicomweb_core.rendering.reports.html import render_report_html
 from dicomweb_core.rendering.reports.html_phrases import Link
 from dicomweb_core.rendering.reports.plain_text import render_report_text
 from dicomweb_core.rules.object_kinds import Kind
-from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.services.bulkdata import ENCAPSULATED_DOCUMENT, value_chunks
 from dicomweb_core.services.parts import Part
 from dicomweb_core.services.pixel_forms import OCTETS
+from dicomweb_core.services.references import find_instance
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.services.retrieve import served_text
 from dicomweb_core.services.sources import spans_reader
 from dicomweb_core.services.texts import TextForm
+from dicomweb_core.values.attributes import first_value
 from dicomweb_core.values.blobs import Span
 from dicomweb_core.values.messages import HeaderList
-from dicomweb_core.values.queries import Level
 from dicomweb_core.values.resources import InstanceRef
 from dicomweb_core.values.transfer_syntaxes import transfer_syntax
 
@@ -38,6 +39,7 @@ XML: Final = "text/xml"
 REPORT_TYPES: Final = (HTML, TEXT, XML)
 """Media types of a report, the default first."""
 
+_DOCUMENT_LENGTH: Final = "00420015"
 _LINKS: Final = 10_000
 """Instances that are looked up for one document."""
 
@@ -90,9 +92,8 @@ def _maker(instance: RenderedInstance, media_type: str, base_url: str) -> Callab
 
 
 def _form_of(instance: RenderedInstance) -> DocumentForm:
-    stored, layout = instance.stored, instance.layout
-    stated = str(layout.traits.get("mime", ""))
-    return document_form(stored.sop_class_uid, stated, b"".join(_read(instance, HEAD_BYTES)))
+    stated = str(instance.layout.traits.get("mime", ""))
+    return document_form(instance.stored.sop_class_uid, stated, b"".join(_read(instance, HEAD_BYTES)))
 
 
 def _itself(instance: RenderedInstance, location: str) -> DocumentPart:
@@ -101,8 +102,13 @@ def _itself(instance: RenderedInstance, location: str) -> DocumentPart:
     form = _form_of(instance)
     value = layout.bulk_value(ENCAPSULATED_DOCUMENT)
     if value is None:
-        raise CannotRender("The object contains no encapsulated document (0042,0011).")
-    length = _length(instance)
+        content = _inline(instance)
+        if not content:
+            raise CannotRender("The object contains no encapsulated document (0042,0011).")
+        return DocumentPart(
+            Part.of(content[: _length(instance, len(content))], form.media_type, location), form.headers
+        )
+    length = _length(instance, value.length)
     ranged = None
     if not transfer_syntax(stored.transfer_syntax_uid).big_endian:
         ranged = spans_reader(instance.site, stored, layout, lambda: (Span(value.offset, length),))
@@ -110,18 +116,23 @@ def _itself(instance: RenderedInstance, location: str) -> DocumentPart:
     return DocumentPart(part, form.headers)
 
 
-def _length(instance: RenderedInstance) -> int:
+def _length(instance: RenderedInstance, there: int) -> int:
     """In bytes: Encapsulated Document Length (0042,0015) where it can be meant."""
-    value = instance.layout.bulk_value(ENCAPSULATED_DOCUMENT)
-    assert value is not None
-    stated = instance.attributes.get("00420015", {}).get("Value") or [value.length]
-    return stated[0] if stated[0] == value.length - 1 else value.length
+    stated = first_value(instance.attributes, _DOCUMENT_LENGTH)
+    return there - 1 if stated == there - 1 else there
+
+
+def _inline(instance: RenderedInstance) -> bytes:
+    """A short document, which is in the metadata."""
+    text = instance.attributes.get(ENCAPSULATED_DOCUMENT, {}).get("InlineBinary", "")
+    return b64decode(text)
 
 
 def _read(instance: RenderedInstance, length: int) -> Iterator[bytes]:
     """The first bytes of the document."""
     value = instance.layout.bulk_value(ENCAPSULATED_DOCUMENT)
     if value is None:
+        yield _inline(instance)[:length]
         return
     for chunk in value_chunks(instance.site, instance.stored, instance.layout, value):
         yield chunk[:length]
@@ -140,10 +151,7 @@ def _links(instance: RenderedInstance, base_url: str) -> Link:
         if instance_uid not in found:
             if len(found) >= _LINKS:
                 return None
-            query = parse_query(Level.INSTANCE, study, f"SOPInstanceUID={instance_uid}", site.limits)
-            rows = (candidate.instance for candidate in site.instances.candidates(query))
-            refs = (row.ref for row in rows if row is not None)
-            found[instance_uid] = next((ref for ref in refs if ref.instance == instance_uid), None)
+            found[instance_uid] = find_instance(site, study, instance_uid)
         ref = found[instance_uid]
         if ref is None:
             return None

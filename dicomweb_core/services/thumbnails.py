@@ -49,7 +49,7 @@ def retrieve_thumbnail(
     offer = choose(accept, _offers())
     instance = _representative(site, ref)
     indexes = frame_indexes(instance, numbers)
-    index = indexes[0] if indexes else representative(instance) if instance.kind in _SHOWN else 0
+    index = indexes[0] if indexes else representative(instance) if _is_shown(instance) else 0
     data = _encoded(instance, index, offer.item, replace(rendering, viewport=viewport))
     location = (
         source_url(instance, index, base_url) if instance.frame_count else f"{base_url}/{instance.stored.ref.path}"
@@ -70,7 +70,7 @@ def _encoded(instance: RenderedInstance, index: int, media_type: str, rendering:
 
 def _made(instance: RenderedInstance, index: int, media_type: str, rendering: Rendering) -> bytes:
     names_inside = first_text(instance.attributes, _BURNED_IN_ANNOTATION).strip().upper() == "YES"
-    if instance.kind in _SHOWN and not names_inside:
+    if _is_shown(instance) and not names_inside:
         try:
             return encoded(picture_of(instance, index, rendering), media_type, rendering.quality)
         except NotAcceptable:
@@ -78,6 +78,10 @@ def _made(instance: RenderedInstance, index: int, media_type: str, rendering: Re
     viewport = rendering.viewport or Viewport(SIDE, SIDE)
     side = min(viewport.width, viewport.height, _LARGEST_ICON)
     return encoded(icon(first_text(instance.attributes, _MODALITY), side), media_type, rendering.quality)
+
+
+def _is_shown(instance: RenderedInstance) -> bool:
+    return instance.kind in _SHOWN and instance.has_frames
 
 
 def _representative(site: Site, ref: Ref) -> RenderedInstance:
@@ -88,12 +92,12 @@ def _representative(site: Site, ref: Ref) -> RenderedInstance:
     first = RenderedInstance(site, next(rows))
     series: SeriesRef | None = None
     found: list[InstanceRef] = []
-    if first.kind in _SHOWN:
+    if _is_shown(first):
         series, found = first.stored.ref.of_series, [first.stored.ref]
     for stored in rows:
         if series is not None and stored.ref.of_series != series:
             break
-        if RenderedInstance(site, stored).kind in _SHOWN:
+        if _is_shown(RenderedInstance(site, stored)):
             series = stored.ref.of_series
             found.append(stored.ref)
     return RenderedInstance(site, site.instances.get(found[len(found) // 2])) if found else first

@@ -8,6 +8,7 @@ import orjson
 
 from dicomweb_core.errors import CannotRender, InvalidQuery, NotAcceptable, NotFound
 from dicomweb_core.rules.negotiation import Accept, MediaRange, Offer, is_acceptable
+from dicomweb_core.rules.object_kinds import Kind
 from dicomweb_core.rules.rendering_parameters import rendering_of
 from dicomweb_core.rules.uri_forms import DICOM, Form, form_of
 from dicomweb_core.rules.uri_parameters import RenderedRequest, URIRequest
@@ -115,7 +116,9 @@ def _check_against_instance(site: Site, stored: StoredInstance, request: Rendere
             raise InvalidQuery("The instance is not a multi-frame one: frameNumber does not apply (PS3.18 9.5.2.1).")
     if request.presentation_state is not None:
         try:
-            site.instances.get(request.presentation_state)
+            state = RenderedInstance(site, site.instances.get(request.presentation_state))
+            if state.kind is not Kind.PRESENTATION_STATE:
+                raise NotFound
         except NotFound as error:
             raise InvalidQuery("There is no presentation state of these UIDs (PS3.18 9.5.1.2.7).") from error
 

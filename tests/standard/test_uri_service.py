@@ -14,14 +14,15 @@ from dicomweb_core.rules.uri_parameters import RULES
 from dicomweb_core.values.resources import InstanceRef
 from tests.clients import BASE, Client
 from tests.made import made, path, uid
+from tests.standard.test_rendered import picture, ramp, report
 
 ELE = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"
 JPEG = "1.2.840.10008.1.2.4.50"
 DICOM = "application/dicom"
-FRAMES = (b"abcd", b"efgh")
+FRAMES = (b"abcd", b"zyxw")
 
-PLAIN, MULTI_FRAME, LOSSY, ONE_OF_MANY, DOCUMENT = 1, 2, 3, 4, 5
+PLAIN, MULTI_FRAME, LOSSY, ONE_OF_MANY, DOCUMENT, REPORT = 1, 2, 3, 4, 5, 6
 """Numbers of the instances of the only series."""
 
 
@@ -42,6 +43,7 @@ def archive(client: Client) -> Client:
         made(number=LOSSY, frames=[b"\xff\xd8\xff\xd9"], syntax=JPEG),
         made(number=ONE_OF_MANY, frames=FRAMES[:1]),
         made(number=DOCUMENT),
+        report(REPORT, 1),
     )
     assert client.store(*files).status == 200
     return client
@@ -68,30 +70,77 @@ def test_an_instance_as_a_single_part(archive: Client, root: str, content_type: 
     assert answer.content == made(number=ONE_OF_MANY, frames=FRAMES[:1])
 
 
+JPEG_TYPE, PNG, HTML, TEXT = "image/jpeg", "image/png", "text/html; charset=utf-8", "text/plain; charset=utf-8"
+
+
 @pytest.mark.parametrize(
-    ("content_type", "accept"),
+    ("number", "content_type", "accept", "expected"),
     [
-        pytest.param(None, None, id="nothing said"),
-        pytest.param(None, "*/*", id="anything accepted"),
-        pytest.param(None, f"{DICOM};q=0.5, image/jpeg", id="rendered preferred"),
-        pytest.param(None, "text/html,application/xhtml+xml,*/*;q=0.8", id="a browser"),
-        pytest.param("image/jpeg", "*/*", id="contentType"),
-        pytest.param("image/png,+image/jpeg;q=0.5", None, id="list"),
-        pytest.param("image/jpeg", DICOM, id="contradiction"),
-        pytest.param("application/dicom%2Bjson", None, id="no metadata here (8.7.3.2)"),
-        pytest.param(DICOM, "image/jpeg", id="DICOM not accepted"),
-        pytest.param(DICOM, f"{DICOM};q=0, */*", id="DICOM excluded"),
-        pytest.param(None, 'multipart/related; type="application/dicom"', id="never multipart"),
+        pytest.param(PLAIN, None, None, JPEG_TYPE, id="URI-05 nothing said"),
+        pytest.param(PLAIN, None, "*/*", JPEG_TYPE, id="URI-05 anything accepted"),
+        pytest.param(PLAIN, None, f"{DICOM};q=0.5, image/jpeg", JPEG_TYPE, id="rendered preferred"),
+        pytest.param(PLAIN, None, "text/html,application/xhtml+xml,*/*;q=0.8", JPEG_TYPE, id="URI-05 a browser"),
+        pytest.param(PLAIN, "image/jpeg", "*/*", JPEG_TYPE, id="URI-22 JPEG"),
+        pytest.param(PLAIN, "image/png,+image/jpeg;q=0.5", None, PNG, id="list"),
+        pytest.param(PLAIN, "image/jpeg;q=0.5,image/png", None, PNG, id="list by quality"),
+        pytest.param(PLAIN, "image/tiff,image/png", None, PNG, id="the first that there is"),
+        pytest.param(PLAIN, "image/png,image/jpeg", "image/jpeg", JPEG_TYPE, id="the first that is accepted"),
+        pytest.param(MULTI_FRAME, None, None, JPEG_TYPE, id="multi-frame: its representative"),
+        pytest.param(MULTI_FRAME, "image/gif", None, "image/gif", id="multi-frame: an animation"),
+        pytest.param(REPORT, None, None, HTML, id="URI-22 a report"),
+        pytest.param(REPORT, "text/plain", None, TEXT, id="URI-22 a report as text"),
+        pytest.param(PLAIN, "image/jpeg", DICOM, None, id="contradiction"),
+        pytest.param(PLAIN, "image/tiff", "*/*", None, id="no such type"),
+        pytest.param(PLAIN, "text/html", None, None, id="no report"),
+        pytest.param(PLAIN, "application/dicom%2Bjson", None, None, id="no metadata here (8.7.3.2)"),
+        pytest.param(PLAIN, DICOM, "image/jpeg", None, id="DICOM not accepted"),
+        pytest.param(PLAIN, DICOM, f"{DICOM};q=0, */*", None, id="DICOM excluded"),
+        pytest.param(PLAIN, None, 'multipart/related; type="image/jpeg"', None, id="never multipart"),
+        pytest.param(DOCUMENT, None, None, None, id="nothing to see"),
     ],
 )
-def test_what_is_not_dicom_is_not_acceptable_yet(archive: Client, content_type: str | None, accept: str | None) -> None:
+def test_rendered_as_a_single_part(
+    archive: Client, number: int, content_type: str | None, accept: str | None, expected: str | None
+) -> None:
     parameters = {"contentType": content_type} if content_type else {}
-    answer = archive.get("/wado?" + query(**parameters), accept)
-    assert answer.status == 406
-    if (answer.header("Content-Type") or "").startswith("text/html"):
-        assert f"<li>{DICOM}<" in answer.content.decode()
+    answer = archive.get("/wado?" + query(number, **parameters), accept)
+    assert answer.status == (200 if expected else 406)
+    if expected:
+        assert answer.header("Content-Type") == expected
+        assert (answer.header("Content-Location") or "").startswith(BASE + path(1, 1, number))
     else:
-        assert answer.json["available"] == [DICOM]
+        assert len(answer.json["detail"]) > 20
+
+
+def test_a_frame_is_selected_URI_13(archive: Client) -> None:
+    frames = [archive.get("/wado?" + query(contentType=PNG, frameNumber=str(number))) for number in (1, 2)]
+    same = [archive.get(f"{path(1, 1, MULTI_FRAME)}/frames/{number}/rendered", PNG) for number in (1, 2)]
+    assert [frame.content for frame in frames] == [frame.content for frame in same]
+    assert frames[0].content != frames[1].content
+
+
+@pytest.mark.parametrize(
+    ("parameters", "shape"),
+    [
+        pytest.param({"rows": "32"}, (32, 64), id="URI-15 rows alone"),
+        pytest.param({"columns": "32"}, (16, 32), id="URI-15 columns alone"),
+        pytest.param({"rows": "4", "columns": "64"}, (4, 8), id="URI-15 both"),
+        pytest.param({"region": "0.25,0,0.75,0.5"}, (2, 4), id="URI-16 region"),
+        pytest.param({"region": "0.5,0,1,1", "rows": "8"}, (8, 8), id="REN-27 URI-16 region, then size"),
+    ],
+)
+def test_sizes_and_regions(memory_client: Client, parameters: dict[str, str], shape: tuple[int, int]) -> None:
+    memory_client.store(ramp())
+    answer = memory_client.get("/wado?" + query(1, contentType=PNG, **parameters))
+    assert picture(answer).shape == shape
+
+
+def test_a_window_and_warnings(memory_client: Client) -> None:
+    memory_client.store(ramp())
+    answer = memory_client.get("/wado?" + query(1, contentType=PNG, windowCenter="100", windowWidth="1"))
+    assert set(picture(answer).reshape(-1).tolist()) == {0, 255}
+    answer = memory_client.get("/wado?" + query(1, annotation="weather"))
+    assert "weather" in (answer.header("Warning") or "")
 
 
 @pytest.mark.parametrize(
@@ -196,9 +245,6 @@ def test_deidentification_is_refused_and_never_ignored_URI_12(archive: Client, n
         assert archive.get("/wado?" + query(contentType=content_type) + f"&{name}={value}").status == 400
 
 
-ONLY_RENDERED = "Rendered forms are not produced yet"
-
-
 @pytest.mark.parametrize(
     ("number", "parameters", "problem"),
     [
@@ -235,8 +281,8 @@ ONLY_RENDERED = "Rendered forms are not produced yet"
             f"windowCenter=40&windowWidth=400&presentationSeriesUID={uid(1, 1)}&presentationUID={uid(1, 1, DOCUMENT)}",
             "presentationUID", id="URI-19 with a presentation state"),
         pytest.param(
-            PLAIN, f"presentationSeriesUID={uid(1, 1)}&presentationUID={uid(1, 1, DOCUMENT)}", None,
-            id="presentation state"),
+            PLAIN, f"presentationSeriesUID={uid(1, 1)}&presentationUID={uid(1, 1, DOCUMENT)}",
+            "presentation state", id="URI-21 no presentation state"),
         pytest.param(PLAIN, f"presentationUID={uid(1, 1, DOCUMENT)}", "presentationSeriesUID",
             id="presentation state without its series"),
         pytest.param(PLAIN, f"presentationSeriesUID={uid(1, 1)}&presentationUID=1.2", "presentation state",
@@ -261,10 +307,13 @@ ONLY_RENDERED = "Rendered forms are not produced yet"
     ],
 )  # fmt: skip
 def test_how_an_instance_shall_be_rendered(archive: Client, number: int, parameters: str, problem: str | None) -> None:
-    """What is legal gets as far as to the renderer that is not there; what is not is refused with the name of it."""
+    """What is not legal is refused with the name of it."""
     answer = archive.get(f"/wado?{query(number, contentType='image/jpeg')}&{parameters}")
-    assert answer.status == (400 if problem else 406)
-    assert (problem or ONLY_RENDERED) in answer.json["detail"]
+    if problem is None:
+        assert (answer.status, answer.header("Content-Type")) == (200, "image/jpeg")
+    else:
+        assert answer.status == 400
+        assert problem in answer.json["detail"]
 
 
 @pytest.mark.parametrize(("content_type", "accept"), [(DICOM, "*/*"), (None, DICOM)])

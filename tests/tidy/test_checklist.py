@@ -22,30 +22,26 @@ GROUPS = {
     "SEA": 44,  # search: 8.3.4, 10.6, PS3.4 C
     "CAP": 7,  # capabilities: 8.9, Annexes G and H
     "DEL": 4,  # delete: an extension
+    "REN": 31,  # rendered resources: 8.3.5, 10.4
+    "THU": 8,  # thumbnails and volume rendering: 8.3.5, 10.4
     "URI": 22,  # URI Service: chapter 9
 }
 """How many lines each group has."""
 
 LINES = {f"{group}-{number:02}" for group, count in GROUPS.items() for number in range(1, count + 1)}
 
-_RENDERED = "rendered resources do not exist yet"
-
 OPEN = {
-    "COM-28": _RENDERED,
     "COM-44": "optional: a status report is JSON, and HTML only for a client that names text/html and no JSON",
-    "MUL-06": _RENDERED,
     "RET-10": "optional: answers are streamed, none is too large",
     "RET-11": "optional, and 8.5 has 206 for Range alone: a partial answer is 200 with a Warning that counts",
     "SEA-08": "optional: a search that is too broad is cut with a Warning, not refused",
     "SEA-23": "does not apply: the three kinds of matching are supported (SEA-24, SEA-25, SEA-26)",
     "SEA-44": "optional: pages are by limit and offset",
-    "URI-05": _RENDERED + "; the request is understood and refused with 406",
     "URI-11": "optional: instances are not de-identified; anonymize=yes is refused with 406, never ignored",
-    "URI-13": "optional: " + _RENDERED,
-    "URI-15": "optional: " + _RENDERED,
-    "URI-16": "optional: " + _RENDERED,
-    "URI-21": "optional: " + _RENDERED,
-    "URI-22": _RENDERED,
+    "THU-04": "optional: a thumbnail is sent, no redirect to a rendered resource",
+    "THU-06": "optional: volumes are not rendered",
+    "THU-07": "does not apply: volumes are not rendered (THU-06)",
+    "THU-08": "does not apply: volumes are not rendered (THU-06)",
 }
 """What no test shows, and why. A line leaves this list with the test that names it."""
 
