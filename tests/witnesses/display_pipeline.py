@@ -31,7 +31,8 @@ _MACROS = (
 )
 _BASELINE = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _EXTENDED = "1.2.840.10008.1.2.4.51"
-_ENTRIES_OF_PALETTES = (0x00281201, 0x00281202, 0x00281203, 0x00281221, 0x00281222, 0x00281223)
+_ENTRIES_OF_PALETTES = (0x00281201, 0x00281202, 0x00281203)
+"""Of big endian files pydicom takes these to be little endian; segmented ones it takes as they are."""
 
 
 def displayed(content: bytes, index: int, window: tuple[float, float, str] | None = None) -> Levels:
@@ -169,7 +170,6 @@ def _true_color(dataset: Dataset, stored: NDArray[Any]) -> Levels:
 
 def _palette_color(dataset: Dataset, stored: NDArray[Any]) -> Levels:
     if not dataset.original_encoding[1]:
-        # pydicom takes entries to be little endian in every file.
         for tag in _ENTRIES_OF_PALETTES:
             if tag in dataset:
                 dataset[tag].value = np.frombuffer(dataset[tag].value, "u2").byteswap().tobytes()
