@@ -64,7 +64,7 @@ def stored_values(dataset: Dataset, index: int) -> NDArray[Any]:
     dataset = copy.copy(dataset)
     if not str(dataset.get("NumberOfFrames", 1) or 1).isdecimal():
         # badVR.dcm says 1A: as many as there are.
-        dataset.NumberOfFrames = len(dataset.PixelData) // (dataset.Rows * dataset.Columns * 2)
+        dataset.NumberOfFrames = len(dataset.PixelData) // (dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8)
     if dataset.file_meta.TransferSyntaxUID == _EXTENDED and dataset.BitsAllocated == 16:
         (codestream,) = generate_frames(dataset.PixelData, number_of_frames=1)
         return np.asarray(imagecodecs.jpeg_decode(codestream))
