@@ -98,7 +98,8 @@ def encoded_picture(
     through: RenderedInstance | None = None,
 ) -> bytes:
     """The same as a file, from the cache or made now."""
-    rendering = replace(rendering, bits=min(rendering.bits, depth_of(media_type)))
+    if rendering.bits > depth_of(media_type):
+        rendering = replace(rendering, bits=depth_of(media_type))
     alone = instance.kind is Kind.IMAGE and through is None
     stored, versions = instance.stored, instance.site.instances.version
     state = stored.version if alone else versions(stored.ref.of_study)

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+from dicomweb_core.errors import NotFound
 from dicomweb_core.rendering.raster import rendered_types
 from tests.clients import BASE, Answer, Client, file_bytes
 from tests.made import made, path, uid
@@ -400,3 +401,28 @@ def test_every_type_that_is_described_is_made(client: Client) -> None:
     for media_type in rendered_types():
         answer = client.get(ONE + "/rendered", media_type)
         assert (answer.status, answer.header("Content-Type")) == (200, media_type)
+
+
+def test_python_calls_give_arrays(memory_client: Client) -> None:
+    server = memory_client.server
+    memory_client.store(file_bytes("CT_small.dcm"), ramp(2, frames=2))
+    dataset = pydicom.dcmread(io.BytesIO(file_bytes("CT_small.dcm")))
+    uids = (str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID))
+    assert np.array_equal(server.pixels(*uids), dataset.pixel_array)
+    units = server.pixels(*uids, rescale=True)
+    assert np.array_equal(units, dataset.pixel_array * dataset.RescaleSlope + dataset.RescaleIntercept)
+    answer = memory_client.get(f"{path_of(uids)}/rendered?window=40,400,linear&viewport=64,64", "image/png")
+    assert np.array_equal(server.render(*uids, window="40,400,linear", viewport="64,64"), picture(answer))
+    assert server.render(*uids, bits=16).dtype == np.uint16
+    second = (uid(1), uid(1, 1), uid(1, 1, 2))
+    assert server.render(*second, 2).tobytes() == OTHER
+    assert server.pixels(*second, 2).tobytes() == OTHER
+    for frame in (0, 3):
+        with pytest.raises(NotFound):
+            server.render(*second, frame)
+        with pytest.raises(NotFound):
+            server.pixels(*second, frame)
+
+
+def path_of(uids: tuple[str, str, str]) -> str:
+    return "/studies/{}/series/{}/instances/{}".format(*uids)
