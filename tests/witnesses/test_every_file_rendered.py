@@ -6,6 +6,7 @@ import io
 import warnings
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pydicom
 import pytest
@@ -19,7 +20,7 @@ from tests.clients import Answer, Client
 from tests.rendering.report_objects import Page
 from tests.witnesses.real_files import name_of, real_files
 
-LARGE = 400_000
+LARGE = 300_000
 """Samples of all frames above which a file is rendered in CI only."""
 
 DAMAGED = "JPEG2000-embedded-sequence-delimiter.dcm"
@@ -38,9 +39,6 @@ FORMS = {
     "RT Plan Storage": NOTHING,
 }
 """SOP class of objects without frames -> what `/rendered` gives; of all others without frames nothing."""
-
-DRAWN = {"12-lead ECG Waveform Storage"}
-"""Pictures whose size is not that of frames."""
 
 ANYTHING = (None, "*/*")
 SIDE = 256
@@ -68,15 +66,28 @@ def served(content: bytes) -> tuple[Client, str] | None:
     return client, found["00081190"]["Value"][0].removeprefix(client.base_url)
 
 
+class Traits(NamedTuple):
+    """What is expected of a file, as pydicom reads it."""
+
+    frames: int
+    """0 for an object without pixel data."""
+    samples: int
+    """Of all frames."""
+    size: tuple[int, int] | None
+    """Width and height of each picture; None if they are not those of frames."""
+    form: str
+
+
 @lru_cache
-def frames_and_samples(path: Path) -> tuple[int, int]:
-    """Number of frames, and samples of all of them; 0 for an object without pixel data."""
+def traits(path: Path) -> Traits:
     data = read(path.read_bytes())
+    sop_class = UID(data.get("SOPClassUID", "")).name
     if "PixelData" not in data or not data.get("Rows"):
-        return 0, 0
+        return Traits(0, 0, None, FORMS.get(sop_class, NOTHING))
     stated = str(data.get("NumberOfFrames", 1) or 1)
     frames = int(stated) if stated.isdecimal() else MISCOUNTED[path.name]
-    return frames, frames * data.Rows * data.Columns * data.SamplesPerPixel
+    samples = frames * data.Rows * data.Columns * data.SamplesPerPixel
+    return Traits(frames, samples, (data.Columns, data.Rows), NOTHING if path.name == DAMAGED else PICTURE)
 
 
 def ends(prefix: str, frames: int) -> list[str]:
@@ -84,14 +95,8 @@ def ends(prefix: str, frames: int) -> list[str]:
     return [f"{prefix}{number}" for number in sorted({min(1, frames), frames}) if number]
 
 
-def form_of(path: Path) -> str:
-    if path.name == DAMAGED:
-        return NOTHING
-    return PICTURE if frames_and_samples(path)[0] else FORMS.get(UID(read(path.read_bytes()).SOPClassUID).name, NOTHING)
-
-
 FILES = [
-    pytest.param(path, id=name_of(path), marks=[pytest.mark.slow] if frames_and_samples(path)[1] > LARGE else [])
+    pytest.param(path, id=name_of(path), marks=[pytest.mark.slow] if traits(path).samples > LARGE else [])
     for path in real_files()
 ]
 
@@ -113,12 +118,6 @@ def check_refusal(answer: Answer) -> None:
     assert len(reason) > 30
 
 
-def size_of(path: Path) -> tuple[int, int] | None:
-    """Width and height of each picture; None if they are not those of frames."""
-    data = read(path.read_bytes())
-    return None if UID(data.SOPClassUID).name in DRAWN else (int(data.Columns), int(data.Rows))
-
-
 @pytest.mark.parametrize("path", FILES)
 def test_single_parts_REN_01_REN_02(path: Path) -> None:
     """The instance, its first and its last frame."""
@@ -126,7 +125,7 @@ def test_single_parts_REN_01_REN_02(path: Path) -> None:
     if found is None:
         return
     client, url = found
-    form, frames = form_of(path), frames_and_samples(path)[0]
+    frames, _samples, _size, form = traits(path)
     for place in ["", *ends("/frames/", frames)]:
         for accept in (*ANYTHING, "image/jpeg", "image/png", "text/html"):
             answer = client.get(f"{url}{place}/rendered", accept)
@@ -138,7 +137,7 @@ def test_single_parts_REN_01_REN_02(path: Path) -> None:
             if form == PICTURE:
                 media_type = answer.header("Content-Type") or ""
                 assert media_type == ("image/jpeg" if accept in ANYTHING else accept)
-                check_picture(answer.content, media_type, size_of(path))
+                check_picture(answer.content, media_type, traits(path).size)
             else:
                 assert answer.header("Content-Type") == "text/html; charset=utf-8"
                 assert Page(answer.content).text
@@ -152,7 +151,7 @@ def test_several_parts_of_every_level_REN_01_REN_09(path: Path) -> None:
     if found is None:
         return
     client, url = found
-    form, frames = form_of(path), frames_and_samples(path)[0]
+    frames, _samples, _size, form = traits(path)
     series, study = url.rpartition("/instances/")[0], url.rpartition("/series/")[0]
     several = {
         'multipart/related; type="image/jpeg"': (PICTURE, "image/jpeg"),
@@ -169,7 +168,7 @@ def test_several_parts_of_every_level_REN_01_REN_09(path: Path) -> None:
             for headers, content in answer.parts:
                 assert headers["content-type"].startswith(media_type)
                 if wanted == PICTURE:
-                    check_picture(content, media_type, size_of(path))
+                    check_picture(content, media_type, traits(path).size)
                 else:
                     assert Page(content).text
     for level in (study, series):
@@ -190,7 +189,7 @@ def test_thumbnails_THU_01(path: Path) -> None:
         return
     client, url = found
     series, study = url.rpartition("/instances/")[0], url.rpartition("/series/")[0]
-    frames = frames_and_samples(path)[0]
+    frames = traits(path).frames
     for target in (study, series, url, *ends(url + "/frames/", frames)):
         for accept in ANYTHING:
             answer = client.get(target + "/thumbnail", accept)
@@ -248,7 +247,7 @@ def test_annotations_would_have_shown_it() -> None:
 def test_all_of_them_at_once() -> None:
     """One archive with all files: studies of several kinds are answered too, with what is left out in a Warning."""
     server = OriginServer(instances=MemoryInstanceStore())
-    server.store([path for path in real_files() if frames_and_samples(path)[1] <= LARGE])
+    server.store([path for path in real_files() if traits(path).samples <= LARGE])
     client = Client(server)
     statuses = set()
     for study in client.get("/studies").json:
