@@ -182,7 +182,7 @@ def retrieve_value(site: Site, ref: InstanceRef, path: str, accept: Accept, base
         value = value_of(site, stored, layout, found, base_url)
     offer = choose_form(accept, value.offers, value.forms)
     if not offer.multipart:
-        return part_answer(next(value.parts(offer)))
+        return _single(next(value.parts(offer)))
     parts = list(value.parts(offer))
     return multipart_answer(parts, parts[0].essence if parts else OCTETS)
 
@@ -236,7 +236,12 @@ def _single_part(site: Site, ref: InstanceRef, accept: Accept, base_url: str, *,
     if value is None:
         return None  # replaced meanwhile
     offer = choose_form(accept, value.offers, value.forms)
-    return None if offer.multipart else part_answer(next(value.parts(offer)))
+    return None if offer.multipart else _single(next(value.parts(offer)))
+
+
+def _single(part: Part) -> Response:
+    """A value as a single part. A document may be a page with a script: a browser keeps it and does not run it."""
+    return part_answer(part, headers=_SANDBOX if part.essence in _TO_BE_KEPT else ())
 
 
 class _Chosen:
@@ -317,6 +322,13 @@ ENCAPSULATED_DOCUMENT: Final = "00420011"
 
 SAFE_DOCUMENT_TYPES: Final = frozenset({"application/pdf", "text/xml", "model/stl", "model/obj", "model/mtl"})
 """Of encapsulated documents. Any other stored MIME type is not repeated: it is the sender's word."""
+
+
+_TO_BE_KEPT: Final = SAFE_DOCUMENT_TYPES - {"application/pdf"}
+_SANDBOX: Final = (
+    ("Content-Disposition", 'attachment; filename="document"'),
+    ("Content-Security-Policy", "sandbox; default-src 'none'"),
+)
 
 
 def document_type(layout: InstanceLayout) -> str:

@@ -19,6 +19,7 @@ from dicomweb_core.values.pixels import NativeFrame
 from dicomweb_core.values.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 
 _NUMBER_OF_FRAMES: Final = "number_of_frames"
+_DOCUMENT_TYPE: Final = "mime"
 
 
 class RenderedInstance:
@@ -37,7 +38,8 @@ class RenderedInstance:
             stored.sop_class_uid,
             frames=self.frame_count > 0,
             video=self.frame_count > 0 and transfer_syntax(stored.transfer_syntax_uid).video,
-            document=self.layout.bulk_value(ENCAPSULATED_DOCUMENT) is not None,
+            # A short document is in the metadata: its type tells that there is one.
+            document=self.layout.bulk_value(ENCAPSULATED_DOCUMENT) is not None or _DOCUMENT_TYPE in self.layout.traits,
         )
 
         self.shown: tuple[tuple[RenderedInstance, int], ...] | None = None
