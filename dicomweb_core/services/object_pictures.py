@@ -9,22 +9,20 @@ from typing import Final
 
 from dicomweb_core.errors import NotAcceptable, NotFound
 from dicomweb_core.rendering import contours, segmentation
-from dicomweb_core.rendering.color import is_color, render_color
 from dicomweb_core.rendering.contours import contours_on
 from dicomweb_core.rendering.frame_attributes import frame_attributes
 from dicomweb_core.rendering.geometry import Interpolation, place
-from dicomweb_core.rendering.grayscale import render_grayscale
 from dicomweb_core.rendering.icc import in_color_space
 from dicomweb_core.rendering.parametric_map import render_parametric_map
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.planes import SourceImage, frame_shows_plane, plane_of
 from dicomweb_core.rendering.structure_set import render_structure_set
 from dicomweb_core.rendering.waveform import render_waveform
+from dicomweb_core.services.image_pictures import ShownFrame, image_picture
 from dicomweb_core.services.references import find_instance
 from dicomweb_core.services.rendered_instance import RenderedInstance
-from dicomweb_core.services.state_pictures import ShownFrame
 from dicomweb_core.values.attributes import Attributes
-from dicomweb_core.values.renderings import Rendering, Window
+from dicomweb_core.values.renderings import Rendering
 
 _SHEET_WIDTH: Final = 1_200
 """Pixels of a drawing whose size nobody asked for."""
@@ -33,17 +31,6 @@ _SOURCES: Final = 256
 """Images that are looked at for the one that lies where a frame lies."""
 _SEGMENTS: Final = 256
 """Frames that are laid over one picture."""
-
-
-def source_picture(shown: ShownFrame, window: Window | None, bits: int = 8) -> Picture:
-    """A frame of an image, of the size it has."""
-    image, frame = shown
-    attributes = frame_attributes(image.attributes, frame)
-    native = image.frame(frame)
-    rendering = Rendering(window=window, bits=bits)
-    if is_color(native.image, attributes):
-        return render_color(native, attributes, image.bulk, rendering, limits=image.site.limits)
-    return render_grayscale(native, attributes, image.bulk, rendering, bits=bits)
 
 
 def segmentation_picture(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
@@ -55,7 +42,7 @@ def segmentation_picture(instance: RenderedInstance, index: int, rendering: Rend
     picture = segmentation.render_segments(
         frames,
         attributes,
-        None if source is None else source_picture(source, rendering.window),
+        None if source is None else image_picture(source, Rendering(window=rendering.window)),
         None if source is None else frame_attributes(source.image.attributes, source.frame),
         bulk=instance.bulk,
         limits=instance.site.limits,
@@ -79,7 +66,7 @@ def structure_set_picture(instance: RenderedInstance, _index: int, rendering: Re
         if plane_of(of_image) is None:
             continue
         try:
-            under = source_picture(source, rendering.window)
+            under = image_picture(source, Rendering(window=rendering.window))
         except NotAcceptable:
             continue
         picture = contours_on(attributes, of_image, under, bulk=instance.bulk, limits=limits)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from dicomweb_core.errors import CannotRender, InvalidUID, NotFound
 from dicomweb_core.rendering.annotation import annotate
 from dicomweb_core.rendering.frame_attributes import frame_attributes
@@ -16,16 +14,10 @@ from dicomweb_core.rendering.presentation_state import (
     presentation_state,
     render_state,
 )
+from dicomweb_core.services.image_pictures import ShownFrame
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.values.renderings import Rendering
 from dicomweb_core.values.resources import InstanceRef
-
-
-class ShownFrame(NamedTuple):
-    """A frame (0-based index) of an image that a presentation state is about."""
-
-    image: RenderedInstance
-    frame: int
 
 
 def state_of(instance: RenderedInstance) -> PresentationState:
