@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering.colormaps import Color
 from dicomweb_core.rendering.contours import Contour, Region, contour_lines, contours_of, counted, regions_of
+from dicomweb_core.rendering.fonts import script
 from dicomweb_core.rendering.lookup_tables import Bulk
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.sheets import Area, Line, Mark, Sheet, Text, draw, plain
@@ -30,11 +31,13 @@ _SMALLEST: Final = 10.0
 _MOST_NAMES: Final = int((_VIEW - 2 * _MARGIN) / _ROW)
 
 
-def render_structure_set(attributes: Attributes, *, bulk: Bulk, width: int, limits: Limits) -> Picture:
+def render_structure_set(
+    attributes: Attributes, *, bulk: Bulk, width: int, limits: Limits, font_paths: tuple[str, ...] = ()
+) -> Picture:
     """All contours of all regions, projected along the patient's axis on a plain ground, with a legend of ROI names.
 
     Seen as axial images are: the patient's right is at the left, the front above. `width` is that of the picture in
-    pixels; it is two thirds as high. Raises CannotRender when there is no contour, or
+    pixels; it is two thirds as high. `font_paths`: see `fonts.script`. Raises CannotRender when there is no contour, or
     are too many, and MissingCodec.
     """
     spent = [0]
@@ -45,7 +48,7 @@ def render_structure_set(attributes: Attributes, *, bulk: Bulk, width: int, limi
             found.append((region, contours))
     if not found:
         raise CannotRender("The structure set has no contours.")
-    return draw(_sheet(found), width, limits)
+    return draw(_sheet(found), width, limits, script(font_paths))
 
 
 def _sheet(found: list[tuple[Region, list[Contour]]]) -> Sheet:

@@ -9,6 +9,7 @@ from typing import Final
 
 from dicomweb_core.errors import NotAcceptable, NotFound
 from dicomweb_core.rendering import contours, segmentation
+from dicomweb_core.rendering.annotation import annotate
 from dicomweb_core.rendering.contours import contours_on
 from dicomweb_core.rendering.frame_attributes import frame_attributes
 from dicomweb_core.rendering.geometry import Interpolation, place
@@ -47,7 +48,7 @@ def segmentation_picture(instance: RenderedInstance, index: int, rendering: Rend
         bulk=instance.bulk,
         limits=instance.site.limits,
     )
-    return _placed(instance, picture, rendering, Interpolation.SMOOTH if source else Interpolation.NEAREST)
+    return _placed(instance, index, picture, rendering, Interpolation.SMOOTH if source else Interpolation.NEAREST)
 
 
 def map_picture(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
@@ -55,10 +56,10 @@ def map_picture(instance: RenderedInstance, index: int, rendering: Rendering) ->
     attributes = frame_attributes(instance.attributes, index)
     limits = instance.site.limits
     picture = render_parametric_map(instance.frame(index), attributes, instance.bulk, rendering, limits=limits)
-    return _placed(instance, picture, rendering)
+    return _placed(instance, index, picture, rendering)
 
 
-def structure_set_picture(instance: RenderedInstance, _index: int, rendering: Rendering) -> Picture:
+def structure_set_picture(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
     """Contours over the image that most of them lie on, or on a plain ground if it is not in the study."""
     attributes, limits = instance.attributes, instance.site.limits
     for source in _found(instance, contours.referenced_images(attributes)):
@@ -70,27 +71,34 @@ def structure_set_picture(instance: RenderedInstance, _index: int, rendering: Re
         except NotAcceptable:
             continue
         picture = contours_on(attributes, of_image, under, bulk=instance.bulk, limits=limits)
-        return _placed(instance, picture, rendering)
-    picture = render_structure_set(attributes, bulk=instance.bulk, width=_sheet_width(rendering), limits=limits)
-    return _placed(instance, picture, rendering)
-
-
-def waveform_picture(instance: RenderedInstance, _index: int, rendering: Rendering) -> Picture:
-    """The plot of a waveform."""
-    limits = instance.site.limits
+        return _placed(instance, index, picture, rendering)
     width = _sheet_width(rendering)
-    return _placed(
-        instance, render_waveform(instance.attributes, bulk=instance.bulk, width=width, limits=limits), rendering
+    picture = render_structure_set(
+        attributes, bulk=instance.bulk, width=width, limits=limits, font_paths=instance.site.font_paths
     )
+    return _placed(instance, index, picture, rendering)
+
+
+def waveform_picture(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
+    """The plot of a waveform."""
+    site, width = instance.site, _sheet_width(rendering)
+    picture = render_waveform(
+        instance.attributes, bulk=instance.bulk, width=width, limits=site.limits, font_paths=site.font_paths
+    )
+    return _placed(instance, index, picture, rendering)
 
 
 def _placed(
     instance: RenderedInstance,
+    index: int,
     picture: Picture,
     rendering: Rendering,
     interpolation: Interpolation = Interpolation.SMOOTH,
 ) -> Picture:
-    return place(in_color_space(picture, rendering.color_space), rendering, instance.site.limits, interpolation)
+    site = instance.site
+    placed = place(in_color_space(picture, rendering.color_space), rendering, site.limits, interpolation)
+    attributes = frame_attributes(instance.attributes, index)
+    return annotate(placed, attributes, rendering.annotations, font_paths=site.font_paths)
 
 
 def _sheet_width(rendering: Rendering) -> int:

@@ -161,7 +161,10 @@ def _image(instance: RenderedInstance, index: int, rendering: Rendering) -> Pict
     if picture.samples.ndim == 2:
         picture = in_color_space(picture, rendering.color_space)
     attributes = frame_attributes(instance.attributes, index)
-    return annotate(place(picture, rendering, instance.site.limits), attributes, rendering.annotations)
+    site = instance.site
+    return annotate(
+        place(picture, rendering, site.limits), attributes, rendering.annotations, font_paths=site.font_paths
+    )
 
 
 def _frames(instance: RenderedInstance) -> int:

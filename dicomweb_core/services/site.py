@@ -83,6 +83,8 @@ class Site:
     allow_delete: bool = True
     relative_urls: bool = False
     """Leave scheme and host out of URLs in answers."""
+    font_paths: tuple[str, ...] = ()
+    """Files and folders of fonts for texts in pictures, looked at before those of the system."""
     codec: FrameCodec = field(default_factory=lambda: CodecInProcess(DEFAULT_LIMITS))
     """Where frames are decoded and encoded."""
     frame_cache: FrameCache = field(default_factory=lambda: FrameCache(DEFAULT_LIMITS.frame_cache_bytes))

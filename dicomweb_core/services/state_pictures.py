@@ -47,15 +47,17 @@ def state_picture(instance: RenderedInstance, index: int, rendering: Rendering) 
 def picture_through(instance: RenderedInstance, shown: ShownFrame, rendering: Rendering) -> Picture:
     """One frame through a presentation state; then region and viewport, annotations last (9.5.1.2, 8.3.5.1.1)."""
     image, frame = shown
-    limits = instance.site.limits
+    limits, font_paths = instance.site.limits, instance.site.font_paths
+    state = state_of(instance)
     attributes = frame_attributes(image.attributes, frame)
     through = Rendering(viewport=None if rendering.region else rendering.viewport, color_space=rendering.color_space)
     picture = render_state(
-        image.frame(frame), attributes, frame + 1, state_of(instance), image.bulk, through, limits, bits=rendering.bits
-    )
+        image.frame(frame), attributes, frame + 1, state, image.bulk, through, limits,
+        bits=rendering.bits, font_paths=font_paths,
+    )  # fmt: skip
     if rendering.region is not None:
         picture = place(picture, rendering, limits)
-    return annotate(picture, attributes, rendering.annotations)
+    return annotate(picture, attributes, rendering.annotations, font_paths=font_paths)
 
 
 def _frames_of(instance: RenderedInstance, referenced: ReferencedImage) -> list[ShownFrame]:
