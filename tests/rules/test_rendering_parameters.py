@@ -192,6 +192,7 @@ def test_ill_formed_parameters_are_refused(query: str) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_parameter_is_given_once(rule: Any) -> None:
     legal = {"annotation": "patient", "quality": "5", "viewport": "5,5", "window": "1,1,linear", "iccprofile": "no"}
+    legal["bits"] = "16"
     pair = f"{rule.name}={legal[rule.name]}"
     parse_rendering(pair)
     with pytest.raises(InvalidQuery, match=f"{rule.name} is given more than once"):
