@@ -144,7 +144,8 @@ class OriginServer(Calls):
             response = error_response(DICOMwebError("The server failed unexpectedly."), request)
         kept = self._kept if request.method in _READ and response.status < 400 else _NOT_KEPT
         of_origin = cross_origin_headers(request, self._cors_origins)
-        headers = (*response.headers, _NO_SNIFFING, kept, self._vary, *of_origin)
+        own = (header for header in response.headers if header != _NO_SNIFFING)
+        headers = (*own, _NO_SNIFFING, kept, self._vary, *of_origin)
         return Response(response.status, headers, response.body)
 
     def _preflight(self, request: Request) -> Response:

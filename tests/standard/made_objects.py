@@ -139,4 +139,5 @@ def waveform(**values: Any) -> bytes:
         WaveformSampleInterpretation="SS", WaveformData=samples.tobytes(),
     )  # fmt: skip
     group["WaveformData"].VR = "OW"
-    return made(1, 5, 1, SOPClassUID=ECG, Modality="ECG", WaveformSequence=[group], **values)
+    values.setdefault("WaveformSequence", [group])
+    return made(1, 5, 1, SOPClassUID=ECG, Modality="ECG", **values)

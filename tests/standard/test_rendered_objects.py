@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ OBJECTS: dict[str, tuple[Callable[..., bytes], str]] = {
     "waveform": (lambda **more: waveform(**more), path(1, 5, 1)),
 }
 BIG = "viewport=600,600"
+CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 
 
 @pytest.fixture
@@ -74,3 +76,53 @@ def test_annotations_on_every_kind_REN_10(memory_client: Client, kind: str, keyw
         assert left < plain.shape[1] / 8
     else:
         assert changed[:, 1].max() > plain.shape[1] * 7 / 8
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        pytest.param(None, "image/jpeg", id="nothing said"),
+        pytest.param("image/png", "image/png", id="PNG"),
+        pytest.param("image/svg+xml", "image/svg+xml", id="SVG"),
+        pytest.param("image/svg+xml, image/png;q=0.9", "image/svg+xml", id="rather SVG"),
+        pytest.param(CHROME, "image/jpeg", id="an img of a browser"),
+    ],
+)
+def test_media_types_of_a_waveform_REN_04(memory_client: Client, accept: str | None, content_type: str) -> None:
+    memory_client.store(waveform())
+    answer = memory_client.get(OBJECTS["waveform"][1] + "/rendered", accept)
+    assert (answer.status, answer.header("Content-Type")) == (200, content_type)
+
+
+def test_a_waveform_as_svg_is_harmless(memory_client: Client) -> None:
+    target = OBJECTS["waveform"][1] + "/rendered"
+    memory_client.store(waveform(PatientName="Doe^Jane"))
+    answer = memory_client.get(target, "image/svg+xml")
+    assert "default-src 'none'" in (answer.header("Content-Security-Policy") or "")
+    assert answer.header("X-Content-Type-Options") == "nosniff"
+    root = ElementTree.fromstring(answer.content.decode("utf-8"))
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(root.findall("{*}polyline")) >= 2
+    assert {"I", "II"} <= {text.text for text in root.findall("{*}text")}
+    assert b"Doe" not in answer.content
+    annotated = memory_client.get(target + "?annotation=patient", "image/svg+xml")
+    assert annotated.content == answer.content
+    assert "patient" in (annotated.header("Warning") or "")
+    assert memory_client.get(target + "?iccprofile=srgb", "image/svg+xml").status == 400
+
+
+def test_waveforms_of_a_study_as_svg(memory_client: Client) -> None:
+    memory_client.store(waveform(), ct(1))
+    answer = memory_client.get(path(1) + "/rendered", 'multipart/related; type="image/svg+xml"')
+    ((headers, content),) = answer.parts
+    assert headers["content-type"] == "image/svg+xml"
+    assert content.startswith(b"<?xml")
+    assert "1 of 2" in (answer.header("Warning") or "")
+    assert memory_client.get(path(1, 1, 1) + "/rendered", "image/svg+xml").status == 406
+
+
+def test_a_waveform_without_samples_as_svg(memory_client: Client) -> None:
+    memory_client.store(waveform(WaveformSequence=[]))
+    answer = memory_client.get(OBJECTS["waveform"][1] + "/rendered", "image/svg+xml")
+    assert answer.status == 406
+    assert len(answer.json["detail"]) > 30
