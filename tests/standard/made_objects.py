@@ -42,10 +42,10 @@ def reference(number: int) -> Dataset:
     return item(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID=uid(1, 1, number))
 
 
-def ct(number: int, **values: Any) -> bytes:
-    """A slice whose gray levels are `GRAY`."""
+def ct(number: int, gray: NDArray[np.uint8] = GRAY, **values: Any) -> bytes:
+    """A slice with these gray levels."""
     return made(
-        1, 1, number, frames=[GRAY.tobytes()],
+        1, 1, number, frames=[gray.tobytes()],
         SOPClassUID=CT, Modality="CT", Rows=ROWS, Columns=COLUMNS, FrameOfReferenceUID=FRAME_OF_REFERENCE,
         ImagePositionPatient=[*ORIGIN, height(number)], ImageOrientationPatient=AXIAL,
         PixelSpacing=[SPACING, SPACING], SliceThickness=5,
@@ -53,16 +53,21 @@ def ct(number: int, **values: Any) -> bytes:
     )  # fmt: skip
 
 
-def segmentation(mask: NDArray[np.bool_], slices: Sequence[int], **values: Any) -> bytes:
-    """The same mask on each of these slices of the CT, which it names."""
+def segmentation(
+    mask: NDArray[np.bool_], slices: Sequence[int], *, columns: int = 0, named: bool = True, **values: Any
+) -> bytes:
+    """The same mask on each of these slices of the CT, moved to the right by `columns`. Each frame names its slice, or
+    the object only the slices it is about."""
+    x, y = ORIGIN[0] + columns * SPACING, ORIGIN[1]
+    series = item(SeriesInstanceUID=uid(1, 1), ReferencedInstanceSequence=[reference(number) for number in slices])
     color = item(
         SegmentNumber=1, SegmentLabel="A", SegmentAlgorithmType="MANUAL",
         RecommendedDisplayCIELabValue=[35_000, 53_000, 50_000],
     )  # fmt: skip
     groups = [
         item(
-            DerivationImageSequence=[item(SourceImageSequence=[reference(number)])],
-            PlanePositionSequence=[item(ImagePositionPatient=[*ORIGIN, height(number)])],
+            DerivationImageSequence=[item(SourceImageSequence=[reference(number)])] if named else [],
+            PlanePositionSequence=[item(ImagePositionPatient=[x, y, height(number)])],
             SegmentIdentificationSequence=[item(ReferencedSegmentNumber=1)],
         )
         for number in slices
@@ -77,7 +82,7 @@ def segmentation(mask: NDArray[np.bool_], slices: Sequence[int], **values: Any) 
         SOPClassUID=SEG, Modality="SEG", Rows=mask.shape[0], Columns=mask.shape[1], NumberOfFrames=len(slices),
         BitsAllocated=1, BitsStored=1, HighBit=0, SegmentationType="BINARY", SegmentSequence=[color],
         FrameOfReferenceUID=FRAME_OF_REFERENCE, SharedFunctionalGroupsSequence=[shared],
-        PerFrameFunctionalGroupsSequence=groups,
+        PerFrameFunctionalGroupsSequence=groups, ReferencedSeriesSequence=[series],
         **values,
     )  # fmt: skip
 
