@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -32,13 +33,19 @@ _MOST_NAMES: Final = int((_VIEW - 2 * _MARGIN) / _ROW)
 
 
 def render_structure_set(
-    attributes: Attributes, *, bulk: Bulk, width: int, limits: Limits, font_paths: tuple[str, ...] = ()
+    attributes: Attributes,
+    *,
+    bulk: Bulk,
+    width: int,
+    limits: Limits,
+    font_paths: tuple[str, ...] = (),
+    texts: bool = True,
 ) -> Picture:
     """All contours of all regions, projected along the patient's axis on a plain ground, with a legend of ROI names.
 
     Seen as axial images are: the patient's right is at the left, the front above. `width` is that of the picture in
-    pixels; it is two thirds as high. `font_paths`: see `fonts.script`. Raises CannotRender when there is no contour, or
-    are too many, and MissingCodec.
+    pixels; it is two thirds as high. Without `texts` there is no legend and no letter, and it is square.
+    `font_paths`: see `fonts.script`. Raises CannotRender when there is no contour, or are too many, and MissingCodec.
     """
     spent = [0]
     found: list[tuple[Region, list[Contour]]] = []
@@ -48,7 +55,10 @@ def render_structure_set(
             found.append((region, contours))
     if not found:
         raise CannotRender("The structure set has no contours.")
-    return draw(_sheet(found), width, limits, script(font_paths))
+    sheet = _sheet(found)
+    if not texts:
+        sheet = replace(sheet, width=_VIEW)
+    return draw(sheet, width, limits, script(font_paths), texts=texts)
 
 
 def _sheet(found: list[tuple[Region, list[Contour]]]) -> Sheet:

@@ -71,11 +71,17 @@ def render_waveform_svg(attributes: Attributes, *, bulk: Bulk, limits: Limits) -
 
 
 def render_waveform(
-    attributes: Attributes, *, bulk: Bulk, width: int, limits: Limits, font_paths: tuple[str, ...] = ()
+    attributes: Attributes,
+    *,
+    bulk: Bulk,
+    width: int,
+    limits: Limits,
+    font_paths: tuple[str, ...] = (),
+    texts: bool = True,
 ) -> Picture:
-    """The same plot as RGB, `width` pixels wide. Texts that would be too small to read are left out: so are all in a
-    thumbnail. `font_paths`: see `fonts.script`. Raises MissingCodec besides."""
-    return draw(waveform_sheet(attributes, bulk=bulk, limits=limits), width, limits, script(font_paths))
+    """The same plot as RGB, `width` pixels wide. Texts that would be too small to read are left out: so are all
+    without `texts`. `font_paths`: see `fonts.script`. Raises MissingCodec besides."""
+    return draw(waveform_sheet(attributes, bulk=bulk, limits=limits), width, limits, script(font_paths), texts=texts)
 
 
 def waveform_sheet(attributes: Attributes, *, bulk: Bulk, limits: Limits) -> Sheet:

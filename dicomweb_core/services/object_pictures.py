@@ -22,16 +22,22 @@ from dicomweb_core.rendering.waveform import render_waveform
 from dicomweb_core.services.image_pictures import ShownFrame, image_picture
 from dicomweb_core.services.references import find_instance
 from dicomweb_core.services.rendered_instance import RenderedInstance
-from dicomweb_core.values.attributes import Attributes
+from dicomweb_core.values.attributes import Attributes, first_text
 from dicomweb_core.values.renderings import Rendering
 
 _SHEET_WIDTH: Final = 1_200
 """Pixels of a drawing whose size nobody asked for."""
 _WIDEST_SHEET: Final = 4_096
+_BURNED_IN_ANNOTATION: Final = "00280301"
 _SOURCES: Final = 256
 """Images that are looked at for the one that lies where a frame lies."""
 _SEGMENTS: Final = 256
 """Frames that are laid over one picture."""
+
+
+def names_burned_in(attributes: Attributes) -> bool:
+    """Whether an image says that its pixels tell who the patient is: Burned In Annotation (0028,0301)."""
+    return first_text(attributes, _BURNED_IN_ANNOTATION).strip(" \0").upper() == "YES"
 
 
 def segmentation_picture(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
@@ -40,6 +46,8 @@ def segmentation_picture(instance: RenderedInstance, index: int, rendering: Rend
     beside = [frame for frame in segmentation.frames_beside(attributes, index) if frame < instance.frame_count]
     frames = {frame: instance.frame(frame) for frame in (beside or [index])[:_SEGMENTS]}
     source = _source_of_segments(instance, index)
+    if source is not None and not _may_be_under(source, rendering):
+        source = None
     picture = segmentation.render_segments(
         frames,
         attributes,
@@ -64,7 +72,7 @@ def structure_set_picture(instance: RenderedInstance, index: int, rendering: Ren
     attributes, limits = instance.attributes, instance.site.limits
     for source in _found(instance, contours.referenced_images(attributes)):
         of_image = frame_attributes(source.image.attributes, source.frame)
-        if plane_of(of_image) is None:
+        if plane_of(of_image) is None or not _may_be_under(source, rendering):
             continue
         try:
             under = image_picture(source, Rendering(window=rendering.window))
@@ -74,7 +82,12 @@ def structure_set_picture(instance: RenderedInstance, index: int, rendering: Ren
         return _placed(instance, index, picture, rendering)
     width = _sheet_width(rendering)
     picture = render_structure_set(
-        attributes, bulk=instance.bulk, width=width, limits=limits, font_paths=instance.site.font_paths
+        attributes,
+        bulk=instance.bulk,
+        width=width,
+        limits=limits,
+        font_paths=instance.site.font_paths,
+        texts=rendering.texts,
     )
     return _placed(instance, index, picture, rendering)
 
@@ -83,7 +96,12 @@ def waveform_picture(instance: RenderedInstance, index: int, rendering: Renderin
     """The plot of a waveform."""
     site, width = instance.site, _sheet_width(rendering)
     picture = render_waveform(
-        instance.attributes, bulk=instance.bulk, width=width, limits=site.limits, font_paths=site.font_paths
+        instance.attributes,
+        bulk=instance.bulk,
+        width=width,
+        limits=site.limits,
+        font_paths=site.font_paths,
+        texts=rendering.texts,
     )
     return _placed(instance, index, picture, rendering)
 
@@ -116,6 +134,10 @@ def _source_of_segments(instance: RenderedInstance, index: int) -> ShownFrame | 
         return None
     images = _found(instance, segmentation.referenced_images(attributes))
     return next((image for image in images if _lies_there(frame, image)), None)
+
+
+def _may_be_under(source: ShownFrame, rendering: Rendering) -> bool:
+    return rendering.texts or not names_burned_in(source.image.attributes)
 
 
 def _lies_there(frame: Attributes, image: ShownFrame) -> bool:
