@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from html import escape
+from os import PathLike, fspath
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -81,6 +82,7 @@ class OriginServer(Calls):
         status_of_no_match: int = 200,
         relative_urls: bool = False,
         require_accept: bool = False,
+        font_paths: Iterable[str | PathLike[str]] = (),
         codec: FrameCodec | None = None,
         cache_control: str = "private, no-cache",
         content_codings: Sequence[str] = _CODINGS,
@@ -94,6 +96,7 @@ class OriginServer(Calls):
         The size of a compressed text tells how much it repeats. Where a page of another origin can make a user's
         browser search, with values of its own beside ones it is to guess, and somebody can see sizes on the wire
         (BREACH), give `()`: no cookies, no such page.
+        `font_paths` are files and folders of fonts for texts in pictures: Pillow's own has Latin letters only.
         See `Site` for the other choices of a site. Raises ValueError for an unknown content coding.
         """
         if not set(content_codings) <= set(_CODINGS):
@@ -110,6 +113,7 @@ class OriginServer(Calls):
                 status_of_no_match=status_of_no_match,
                 allow_delete=allow_delete,
                 relative_urls=relative_urls,
+                font_paths=tuple(fspath(place) for place in font_paths),
                 codec=codec or CodecInProcess(limits),
                 frame_cache=FrameCache(limits.frame_cache_bytes),
                 picture_cache=PictureCache(limits.picture_cache_bytes),
@@ -140,8 +144,8 @@ class OriginServer(Calls):
             response = error_response(DICOMwebError("The server failed unexpectedly."), request)
         kept = self._kept if request.method in _READ and response.status < 400 else _NOT_KEPT
         of_origin = cross_origin_headers(request, self._cors_origins)
-        stated = tuple(header for header in response.headers if header != _NO_SNIFFING)
-        headers = (*stated, _NO_SNIFFING, kept, self._vary, *of_origin)
+        own = (header for header in response.headers if header != _NO_SNIFFING)
+        headers = (*own, _NO_SNIFFING, kept, self._vary, *of_origin)
         return Response(response.status, headers, response.body)
 
     def _preflight(self, request: Request) -> Response:

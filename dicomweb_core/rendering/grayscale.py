@@ -7,6 +7,7 @@ A step that is ill-formed in the object is left out, never an error: what is the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -77,18 +78,25 @@ class Stages:
 
 
 def render_grayscale(
-    frame: NativeFrame, attributes: Attributes, bulk: Bulk, rendering: Rendering, *, bits: int = 8
+    frame: NativeFrame,
+    attributes: Attributes,
+    bulk: Bulk,
+    rendering: Rendering,
+    *,
+    bits: int = 8,
+    otherwise: Callable[[], Window | None] | None = None,
 ) -> Picture:
     """The frame through all its stages, of the size it has; uint8, or uint16 with `bits` 16.
 
     `attributes` are those of the frame (`frame_attributes`). The window is that of `rendering`, else VOI LUT Sequence,
-    else Window Center and Width, else the default (see `default_window`). Padding and NaN are black whatever the
-    stages are. Raises CannotRender when the frame is not one of grayscale, and what `bulk` raises.
+    else Window Center and Width, else what `otherwise` gives, else the default (see `default_window`). Padding and NaN
+    are black whatever the stages are. Raises CannotRender when the frame is not one of grayscale, and what `bulk`
+    raises.
     """
     if frame.image.photometric.upper() not in ("MONOCHROME1", "MONOCHROME2"):
         raise CannotRender("The Photometric Interpretation of the frame is not MONOCHROME1 or MONOCHROME2.")
     cells = cells_of(frame)
-    stages = _stages(frame, cells, attributes, bulk, rendering.window)
+    stages = _stages(frame, cells, attributes, bulk, rendering.window, otherwise)
     peak = (1 << bits) - 1
     samples = np.empty(cells.shape, np.uint8 if peak <= 0xFF else np.uint16)
     table = _table(stages, peak) if _has_table(cells) else None
@@ -107,8 +115,8 @@ def default_window(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> Wi
     for an object that has one.
 
     Of 8 bits or fewer (stored, or out of a Modality LUT): all there can be, since such pixels were made for a display.
-    Of more: all there is (`spread_window`) but for padding. Given back as `Rendering.window`, one frame's window
-    serves all frames of a cine, which would flicker otherwise.
+    Of more: all there is (`spread_window`) but for padding. Given back as `otherwise` or `Rendering.window`, one
+    frame's window serves all frames of a cine, which would flicker otherwise.
     """
     cells = cells_of(frame)
     coding = coding_of(frame.image, attributes, cells)
@@ -136,11 +144,20 @@ def modality_values(frame: NativeFrame, attributes: Attributes, bulk: Bulk) -> N
     return _modality_values(stored_values(cells, coding), _modality(coding, attributes, bulk))
 
 
-def _stages(frame: NativeFrame, cells: Cells, attributes: Attributes, bulk: Bulk, window: Window | None) -> Stages:
+def _stages(
+    frame: NativeFrame,
+    cells: Cells,
+    attributes: Attributes,
+    bulk: Bulk,
+    window: Window | None,
+    otherwise: Callable[[], Window | None] | None,
+) -> Stages:
     coding = coding_of(frame.image, attributes, cells)
     padding = padding_of(coding, attributes)
     modality = _modality(coding, attributes, bulk)
     voi = window or _object_voi(coding, modality, attributes, bulk)
+    if voi is None and otherwise is not None:
+        voi = otherwise()
     if voi is None:
         voi = _default(cells, coding, padding, modality, attributes)
     presentation = lookup_table(attributes, _PRESENTATION_LUT_SEQUENCE, bulk, signed=False)

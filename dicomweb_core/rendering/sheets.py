@@ -115,10 +115,11 @@ def svg(sheet: Sheet) -> bytes:
     return f"{head}{marks}</svg>\n".encode()
 
 
-def draw(sheet: Sheet, width: int, limits: Limits, fonts: Script | None = None) -> Picture:
+def draw(sheet: Sheet, width: int, limits: Limits, fonts: Script | None = None, *, texts: bool = True) -> Picture:
     """The sheet as RGB, that many pixels wide. Raises MissingCodec, and CannotRender when it would be too large.
 
-    What would be too small to see, texts and fine grids, is left out; lines are never thinner than a pixel.
+    What would be too small to see, texts and fine grids, is left out, and so are all texts without `texts`; lines are
+    never thinner than a pixel.
     """
     pillow.require_pillow()
     height = max(1, round(sheet.height * width / sheet.width))
@@ -141,7 +142,7 @@ def draw(sheet: Sheet, width: int, limits: Limits, fonts: Script | None = None) 
             case Line():
                 thick = max(round(mark.width * scale), _FINE)
                 drawn = stroke(pen, thinned(mark.points * scale), canvas.size, thick, mark.color, drawn=drawn)
-            case Text():
+            case Text() if texts:
                 _draw_text(canvas, mark, scale, fonts)
     return Picture(np.asarray(canvas.reduce(_FINE)))
 

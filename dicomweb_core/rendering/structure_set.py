@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering.colormaps import Color
 from dicomweb_core.rendering.contours import Contour, Region, contour_lines, contours_of, counted, regions_of
+from dicomweb_core.rendering.fonts import script
 from dicomweb_core.rendering.lookup_tables import Bulk
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.sheets import Area, Line, Mark, Sheet, Text, draw, plain
@@ -30,12 +32,20 @@ _SMALLEST: Final = 10.0
 _MOST_NAMES: Final = int((_VIEW - 2 * _MARGIN) / _ROW)
 
 
-def render_structure_set(attributes: Attributes, *, bulk: Bulk, width: int, limits: Limits) -> Picture:
+def render_structure_set(
+    attributes: Attributes,
+    *,
+    bulk: Bulk,
+    width: int,
+    limits: Limits,
+    font_paths: tuple[str, ...] = (),
+    texts: bool = True,
+) -> Picture:
     """All contours of all regions, projected along the patient's axis on a plain ground, with a legend of ROI names.
 
     Seen as axial images are: the patient's right is at the left, the front above. `width` is that of the picture in
-    pixels; it is two thirds as high. Raises CannotRender when there is no contour, or
-    are too many, and MissingCodec.
+    pixels; it is two thirds as high. Without `texts` there is no legend and no letter, and it is square.
+    `font_paths`: see `fonts.script`. Raises CannotRender when there is no contour, or are too many, and MissingCodec.
     """
     spent = [0]
     found: list[tuple[Region, list[Contour]]] = []
@@ -45,7 +55,10 @@ def render_structure_set(attributes: Attributes, *, bulk: Bulk, width: int, limi
             found.append((region, contours))
     if not found:
         raise CannotRender("The structure set has no contours.")
-    return draw(_sheet(found), width, limits)
+    sheet = _sheet(found)
+    if not texts:
+        sheet = replace(sheet, width=_VIEW)
+    return draw(sheet, width, limits, script(font_paths), texts=texts)
 
 
 def _sheet(found: list[tuple[Region, list[Contour]]]) -> Sheet:

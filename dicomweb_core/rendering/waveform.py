@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering import ecg, stacked_traces
+from dicomweb_core.rendering.fonts import script
 from dicomweb_core.rendering.lookup_tables import Bulk
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.sheets import Sheet, draw, plain, svg
@@ -69,10 +70,18 @@ def render_waveform_svg(attributes: Attributes, *, bulk: Bulk, limits: Limits) -
     return svg(waveform_sheet(attributes, bulk=bulk, limits=limits))
 
 
-def render_waveform(attributes: Attributes, *, bulk: Bulk, width: int, limits: Limits) -> Picture:
-    """The same plot as RGB, `width` pixels wide. Texts that would be too small to read are left out: so are all in a
-    thumbnail. Raises MissingCodec besides."""
-    return draw(waveform_sheet(attributes, bulk=bulk, limits=limits), width, limits)
+def render_waveform(
+    attributes: Attributes,
+    *,
+    bulk: Bulk,
+    width: int,
+    limits: Limits,
+    font_paths: tuple[str, ...] = (),
+    texts: bool = True,
+) -> Picture:
+    """The same plot as RGB, `width` pixels wide. Texts that would be too small to read are left out: so are all
+    without `texts`. `font_paths`: see `fonts.script`. Raises MissingCodec besides."""
+    return draw(waveform_sheet(attributes, bulk=bulk, limits=limits), width, limits, script(font_paths), texts=texts)
 
 
 def waveform_sheet(attributes: Attributes, *, bulk: Bulk, limits: Limits) -> Sheet:

@@ -11,7 +11,7 @@ SMALLEST: Final = 1_024
 """Bytes from which an answer is worth compressing."""
 
 _TEXTS: Final = frozenset(
-    {"application/json", "application/dicom+json", "application/dicom+xml", "application/xml"}
+    {"application/json", "application/dicom+json", "application/dicom+xml", "application/xml", "image/svg+xml"}
     | {"application/vnd.sun.wadl+xml"}
 )
 _TEXT_PARTS: Final = re.compile(r'multipart/related; type="application/dicom\+(?:xml|json)"')

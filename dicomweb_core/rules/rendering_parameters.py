@@ -164,6 +164,7 @@ def parse_rendering(
         annotations=tuple(keyword for keyword in ANNOTATIONS if keyword in asked),
         color_space=values.get("iccprofile"),
         bits=values.get("bits", 8),
+        texts=not thumbnail,
     )
     return rendering, _about(unsupported)
 

@@ -14,7 +14,7 @@ from dicomweb_core.rules.rendering_parameters import RULES as RENDERING_RULES
 from dicomweb_core.rules.targets import RESOURCES, Resource, Transaction
 from dicomweb_core.rules.uri_parameters import RULES
 from dicomweb_core.services.answers import single_answer
-from dicomweb_core.services.rendered_documents import REPORT_TYPES
+from dicomweb_core.services.rendered_documents import REPORT_TYPES, SVG
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.store_request import SUPPORTED as STORED_TYPES
 from dicomweb_core.values.messages import HeaderList, Response
@@ -168,14 +168,15 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
 
 def _media_types(transaction: Transaction) -> tuple[str, ...]:
     pictures = rendered_types()
+    written = (SVG, *REPORT_TYPES)
     match transaction:
         case Transaction.RETRIEVE_RENDERED:
-            several = tuple(f'multipart/related; type="{item}"' for item in (*pictures, *REPORT_TYPES))
-            return (*pictures, *REPORT_TYPES, "application/pdf", "video/*", *several)
+            several = tuple(f'multipart/related; type="{item}"' for item in (*pictures, *written))
+            return (*pictures, *written, "application/pdf", "video/*", *several)
         case Transaction.RETRIEVE_THUMBNAIL:
             return pictures
         case Transaction.RETRIEVE_BY_URI:
-            return ("application/dicom", *pictures, *REPORT_TYPES, "application/pdf", "video/*")
+            return ("application/dicom", *pictures, *written, "application/pdf", "video/*")
     return MEDIA_TYPES[transaction]
 
 

@@ -9,41 +9,35 @@ from typing import Final
 
 from dicomweb_core.errors import NotAcceptable, NotFound
 from dicomweb_core.rendering import contours, segmentation
-from dicomweb_core.rendering.color import is_color, render_color
+from dicomweb_core.rendering.annotation import annotate
 from dicomweb_core.rendering.contours import contours_on
 from dicomweb_core.rendering.frame_attributes import frame_attributes
 from dicomweb_core.rendering.geometry import Interpolation, place
-from dicomweb_core.rendering.grayscale import render_grayscale
 from dicomweb_core.rendering.icc import in_color_space
 from dicomweb_core.rendering.parametric_map import render_parametric_map
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.planes import SourceImage, frame_shows_plane, plane_of
 from dicomweb_core.rendering.structure_set import render_structure_set
 from dicomweb_core.rendering.waveform import render_waveform
+from dicomweb_core.services.image_pictures import ShownFrame, image_picture
 from dicomweb_core.services.references import find_instance
 from dicomweb_core.services.rendered_instance import RenderedInstance
-from dicomweb_core.services.state_pictures import ShownFrame
-from dicomweb_core.values.attributes import Attributes
-from dicomweb_core.values.renderings import Rendering, Window
+from dicomweb_core.values.attributes import Attributes, first_text
+from dicomweb_core.values.renderings import Rendering
 
 _SHEET_WIDTH: Final = 1_200
 """Pixels of a drawing whose size nobody asked for."""
 _WIDEST_SHEET: Final = 4_096
+_BURNED_IN_ANNOTATION: Final = "00280301"
 _SOURCES: Final = 256
 """Images that are looked at for the one that lies where a frame lies."""
 _SEGMENTS: Final = 256
 """Frames that are laid over one picture."""
 
 
-def source_picture(shown: ShownFrame, window: Window | None, bits: int = 8) -> Picture:
-    """A frame of an image, of the size it has."""
-    image, frame = shown
-    attributes = frame_attributes(image.attributes, frame)
-    native = image.frame(frame)
-    rendering = Rendering(window=window, bits=bits)
-    if is_color(native.image, attributes):
-        return render_color(native, attributes, image.bulk, rendering, limits=image.site.limits)
-    return render_grayscale(native, attributes, image.bulk, rendering, bits=bits)
+def names_burned_in(attributes: Attributes) -> bool:
+    """Whether an image says that its pixels tell who the patient is: Burned In Annotation (0028,0301)."""
+    return first_text(attributes, _BURNED_IN_ANNOTATION).strip(" \0").upper() == "YES"
 
 
 def segmentation_picture(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
@@ -52,15 +46,17 @@ def segmentation_picture(instance: RenderedInstance, index: int, rendering: Rend
     beside = [frame for frame in segmentation.frames_beside(attributes, index) if frame < instance.frame_count]
     frames = {frame: instance.frame(frame) for frame in (beside or [index])[:_SEGMENTS]}
     source = _source_of_segments(instance, index)
+    if source is not None and not _may_be_under(source, rendering):
+        source = None
     picture = segmentation.render_segments(
         frames,
         attributes,
-        None if source is None else source_picture(source, rendering.window),
+        None if source is None else image_picture(source, Rendering(window=rendering.window)),
         None if source is None else frame_attributes(source.image.attributes, source.frame),
         bulk=instance.bulk,
         limits=instance.site.limits,
     )
-    return _placed(instance, picture, rendering, Interpolation.SMOOTH if source else Interpolation.NEAREST)
+    return _placed(instance, index, picture, rendering, Interpolation.SMOOTH if source else Interpolation.NEAREST)
 
 
 def map_picture(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
@@ -68,42 +64,59 @@ def map_picture(instance: RenderedInstance, index: int, rendering: Rendering) ->
     attributes = frame_attributes(instance.attributes, index)
     limits = instance.site.limits
     picture = render_parametric_map(instance.frame(index), attributes, instance.bulk, rendering, limits=limits)
-    return _placed(instance, picture, rendering)
+    return _placed(instance, index, picture, rendering)
 
 
-def structure_set_picture(instance: RenderedInstance, _index: int, rendering: Rendering) -> Picture:
+def structure_set_picture(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
     """Contours over the image that most of them lie on, or on a plain ground if it is not in the study."""
     attributes, limits = instance.attributes, instance.site.limits
     for source in _found(instance, contours.referenced_images(attributes)):
         of_image = frame_attributes(source.image.attributes, source.frame)
-        if plane_of(of_image) is None:
+        if plane_of(of_image) is None or not _may_be_under(source, rendering):
             continue
         try:
-            under = source_picture(source, rendering.window)
+            under = image_picture(source, Rendering(window=rendering.window))
         except NotAcceptable:
             continue
         picture = contours_on(attributes, of_image, under, bulk=instance.bulk, limits=limits)
-        return _placed(instance, picture, rendering)
-    picture = render_structure_set(attributes, bulk=instance.bulk, width=_sheet_width(rendering), limits=limits)
-    return _placed(instance, picture, rendering)
-
-
-def waveform_picture(instance: RenderedInstance, _index: int, rendering: Rendering) -> Picture:
-    """The plot of a waveform."""
-    limits = instance.site.limits
+        return _placed(instance, index, picture, rendering)
     width = _sheet_width(rendering)
-    return _placed(
-        instance, render_waveform(instance.attributes, bulk=instance.bulk, width=width, limits=limits), rendering
+    picture = render_structure_set(
+        attributes,
+        bulk=instance.bulk,
+        width=width,
+        limits=limits,
+        font_paths=instance.site.font_paths,
+        texts=rendering.texts,
     )
+    return _placed(instance, index, picture, rendering)
+
+
+def waveform_picture(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
+    """The plot of a waveform."""
+    site, width = instance.site, _sheet_width(rendering)
+    picture = render_waveform(
+        instance.attributes,
+        bulk=instance.bulk,
+        width=width,
+        limits=site.limits,
+        font_paths=site.font_paths,
+        texts=rendering.texts,
+    )
+    return _placed(instance, index, picture, rendering)
 
 
 def _placed(
     instance: RenderedInstance,
+    index: int,
     picture: Picture,
     rendering: Rendering,
     interpolation: Interpolation = Interpolation.SMOOTH,
 ) -> Picture:
-    return place(in_color_space(picture, rendering.color_space), rendering, instance.site.limits, interpolation)
+    site = instance.site
+    placed = place(in_color_space(picture, rendering.color_space), rendering, site.limits, interpolation)
+    attributes = frame_attributes(instance.attributes, index)
+    return annotate(placed, attributes, rendering.annotations, font_paths=site.font_paths)
 
 
 def _sheet_width(rendering: Rendering) -> int:
@@ -121,6 +134,10 @@ def _source_of_segments(instance: RenderedInstance, index: int) -> ShownFrame | 
         return None
     images = _found(instance, segmentation.referenced_images(attributes))
     return next((image for image in images if _lies_there(frame, image)), None)
+
+
+def _may_be_under(source: ShownFrame, rendering: Rendering) -> bool:
+    return rendering.texts or not names_burned_in(source.image.attributes)
 
 
 def _lies_there(frame: Attributes, image: ShownFrame) -> bool:

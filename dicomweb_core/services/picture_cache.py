@@ -6,11 +6,13 @@ from typing import Final, NamedTuple
 
 from dicomweb_core.services.frame_cache import MadeOnce
 from dicomweb_core.values.attributes import Attributes
-from dicomweb_core.values.renderings import Rendering
+from dicomweb_core.values.renderings import Rendering, Window
 from dicomweb_core.values.resources import InstanceRef
 
 _PARSED: Final = 8
 """Bytes in memory for a byte of JSON, about."""
+_WINDOWS_BYTES: Final = 1 << 20
+"""A thousand windows, about."""
 
 
 class PictureKey(NamedTuple):
@@ -49,3 +51,16 @@ class AttributesCache(MadeOnce[tuple[InstanceRef, int], ParsedAttributes]):
     def __init__(self, ceiling: int) -> None:
         """`ceiling` in bytes. A data set of more than a quarter of it is not kept."""
         super().__init__(ceiling, lambda parsed: parsed.text_bytes * _PARSED)
+
+
+class SteadyWindow(NamedTuple):
+    """What all frames of an instance without a window of their own are shown with; None: each as it is."""
+
+    window: Window | None
+
+
+class WindowCache(MadeOnce[tuple[InstanceRef, int], SteadyWindow]):
+    """Windows by instance and version."""
+
+    def __init__(self) -> None:
+        super().__init__(_WINDOWS_BYTES, lambda _window: 0)

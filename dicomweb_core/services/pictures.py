@@ -11,15 +11,14 @@ from typing import Final, NamedTuple
 from dicomweb_core.codecs.dictionary import uid_name
 from dicomweb_core.errors import CannotRender, DICOMwebError, TooLarge
 from dicomweb_core.rendering.annotation import annotate
-from dicomweb_core.rendering.color import is_color, render_color
 from dicomweb_core.rendering.frame_attributes import finite_number, frame_attributes, numbers
 from dicomweb_core.rendering.geometry import place
-from dicomweb_core.rendering.grayscale import default_window, render_grayscale
 from dicomweb_core.rendering.icc import in_color_space
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.raster import depth_of, encode
 from dicomweb_core.rendering.representative import representative as representative_frame
 from dicomweb_core.rules.object_kinds import Kind
+from dicomweb_core.services.image_pictures import ShownFrame, image_picture
 from dicomweb_core.services.object_pictures import (
     map_picture,
     segmentation_picture,
@@ -28,8 +27,8 @@ from dicomweb_core.services.object_pictures import (
 )
 from dicomweb_core.services.picture_cache import PictureKey
 from dicomweb_core.services.rendered_instance import RenderedInstance
-from dicomweb_core.services.state_pictures import ShownFrame, picture_through, shown_frames, state_picture
-from dicomweb_core.values.renderings import Rendering, Window
+from dicomweb_core.services.state_pictures import picture_through, shown_frames, state_picture
+from dicomweb_core.values.renderings import Rendering
 
 logger: Final = logging.getLogger("dicomweb_core")
 
@@ -120,9 +119,8 @@ def encoded(picture: Picture, media_type: str, quality: int | None) -> bytes:
 def animation(
     instance: RenderedInstance, indexes: Sequence[int], media_type: str, rendering: Rendering
 ) -> Iterator[bytes]:
-    """Frames (0-based indexes) one after the other as one animated file, made as it is read. The brightness of an
-    object without a window is that of its frame in the middle, so that it does not flicker."""
-    rendering = replace(rendering, bits=8, window=rendering.window or _steady_window(instance))
+    """Frames (0-based indexes) one after the other as one animated file, made as it is read."""
+    rendering = replace(rendering, bits=8)
     pictures = (picture_of(instance, index, rendering) for index in indexes)
     return _encoded(pictures, media_type, rendering.quality, frame_seconds(instance))
 
@@ -159,26 +157,14 @@ def _encoded(
 
 
 def _image(instance: RenderedInstance, index: int, rendering: Rendering) -> Picture:
-    frame = instance.frame(index)
-    attributes = frame_attributes(instance.attributes, index)
-    limits = instance.site.limits
-    if is_color(frame.image, attributes):
-        picture = render_color(frame, attributes, instance.bulk, rendering, limits=limits)
-    else:
-        picture = render_grayscale(frame, attributes, instance.bulk, rendering, bits=rendering.bits)
+    picture = image_picture(ShownFrame(instance, index), rendering)
+    if picture.samples.ndim == 2:
         picture = in_color_space(picture, rendering.color_space)
-    return annotate(place(picture, rendering, limits), attributes, rendering.annotations)
-
-
-def _steady_window(instance: RenderedInstance) -> Window | None:
-    if instance.kind is not Kind.IMAGE:
-        return None
-    index = representative(instance)
-    frame = instance.frame(index)
     attributes = frame_attributes(instance.attributes, index)
-    if is_color(frame.image, attributes):
-        return None
-    return default_window(frame, attributes, instance.bulk)
+    site = instance.site
+    return annotate(
+        place(picture, rendering, site.limits), attributes, rendering.annotations, font_paths=site.font_paths
+    )
 
 
 def _frames(instance: RenderedInstance) -> int:

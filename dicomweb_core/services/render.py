@@ -10,12 +10,12 @@ from dicomweb_core.errors import CannotRender, InvalidQuery, NotAcceptable, NotF
 from dicomweb_core.rendering.raster import embeds_profiles, has_animation, rendered_types
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.rules.object_kinds import Kind
-from dicomweb_core.rules.rendering_parameters import parse_rendering
+from dicomweb_core.rules.rendering_parameters import UNSUPPORTED_ANNOTATIONS, parse_rendering
 from dicomweb_core.services.answers import multipart_answer, part_answer, text_answer
 from dicomweb_core.services.parts import Chunks, Part
 from dicomweb_core.services.pictures import animation, encoded_picture, picture_count, refusal_of, representative
 from dicomweb_core.services.pixels import frame_part
-from dicomweb_core.services.rendered_documents import document_part, document_types
+from dicomweb_core.services.rendered_documents import SVG, document_part, document_types, is_written
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.services.site import Site
 from dicomweb_core.values.messages import HeaderList, Response
@@ -87,6 +87,9 @@ def offers_of(instance: RenderedInstance, indexes: tuple[int, ...] = ()) -> tupl
     """The forms an instance or frames of it can be rendered in; none of an object that there is nothing to see of."""
     if instance.kind in _DOCUMENTS:
         return _offers(document_types(instance), animations_only=False)
+    if instance.kind is Kind.WAVEFORM:
+        # Last: browsers that take it for an image take anything else, and only pictures have a viewport.
+        return _offers((*rendered_types(), SVG), animations_only=False)
     if instance.kind is Kind.VIDEO:
         return _offers((transfer_syntax(instance.stored.transfer_syntax_uid).media_type,), animations_only=False)
     if picture_count(instance):
@@ -104,9 +107,11 @@ def single_answer(
 ) -> Response:
     """An instance or frames of it as a single part. Raises CannotRender, InvalidQuery, and what reading raises."""
     _check_profile(offer, rendering)
+    if offer.item == SVG and rendering.annotations:
+        warnings = (*warnings, UNSUPPORTED_ANNOTATIONS.format(values=", ".join(rendering.annotations)))
     headers = warning_headers(warnings, base_url)
     location = f"{base_url}/{instance.stored.ref.path}"
-    if instance.kind in _DOCUMENTS:
+    if is_written(instance, offer.item):
         part, of_document = document_part(instance, offer.item, base_url)
         headers = (*of_document, *headers)
         if part.length is not None:
@@ -183,7 +188,7 @@ def _several(site: Site, items: _Items, rendering: Rendering, warnings: Sequence
 
 
 def _items_of(instance: RenderedInstance, offer: Offer, indexes: tuple[int, ...]) -> Iterator[_Item]:
-    if not picture_count(instance):
+    if not picture_count(instance) or is_written(instance, offer.item):
         yield _Item(instance, offer)
         return
     for index in indexes or range(picture_count(instance)):
@@ -218,14 +223,14 @@ def _made_ahead(item: _Item, rendering: Rendering, base_url: str) -> int:
     """Bytes of a picture that is made now; it is in the cache then. Raises NotAcceptable, InvalidQuery."""
     if item.frame is not None:
         return len(encoded_picture(item.instance, item.frame, item.offer.item, rendering))
-    if item.instance.kind in _DOCUMENTS:
+    if is_written(item.instance, item.offer.item):
         document_part(item.instance, item.offer.item, base_url)
     return 0
 
 
 def _part(item: _Item, rendering: Rendering, base_url: str) -> Part:
     instance, offer, index = item
-    if instance.kind in _DOCUMENTS:
+    if is_written(instance, offer.item):
         return document_part(instance, offer.item, base_url).part
     if index is None:
         return _video(instance, base_url)
@@ -261,7 +266,7 @@ def _check_profile(offer: Offer, rendering: Rendering) -> None:
     """Raises InvalidQuery for a profile in a media type that has none (8.3.5.1.5)."""
     if rendering.color_space in (None, ColorSpace.NO) or not offer.item.startswith("image/"):
         return
-    if not embeds_profiles(offer.item):
+    if offer.item == SVG or not embeds_profiles(offer.item):
         raise InvalidQuery(f"{offer.item} cannot have the profile that iccprofile asks for (PS3.18 8.3.5.1.5).")
 
 

@@ -1,12 +1,14 @@
-"""Structured reports and encapsulated documents as rendered resources (PS3.18 Table 8.7.4-1, text)."""
+"""What is written and not drawn, as rendered resources: structured reports and encapsulated documents (PS3.18 Table
+8.7.4-1, text), and plots as SVG."""
 
 from __future__ import annotations
 
+import logging
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from dicomweb_core.errors import CannotRender
+from dicomweb_core.errors import CannotRender, DICOMwebError
 from dicomweb_core.rendering.reports.documents import Document
 from dicomweb_core.rendering.reports.encapsulated import (
     HEAD_BYTES,
@@ -18,9 +20,11 @@ from dicomweb_core.rendering.reports.encapsulated import (
 from dicomweb_core.rendering.reports.html import render_report_html
 from dicomweb_core.rendering.reports.html_phrases import Link
 from dicomweb_core.rendering.reports.plain_text import render_report_text
+from dicomweb_core.rendering.waveform import render_waveform_svg
 from dicomweb_core.rules.object_kinds import Kind
 from dicomweb_core.services.bulkdata import ENCAPSULATED_DOCUMENT, value_chunks
 from dicomweb_core.services.parts import Part
+from dicomweb_core.services.picture_cache import PictureKey
 from dicomweb_core.services.pixel_forms import OCTETS
 from dicomweb_core.services.references import find_instance
 from dicomweb_core.services.rendered_instance import RenderedInstance
@@ -30,15 +34,20 @@ from dicomweb_core.services.texts import TextForm
 from dicomweb_core.values.attributes import first_value
 from dicomweb_core.values.blobs import Span
 from dicomweb_core.values.messages import HeaderList
+from dicomweb_core.values.renderings import Rendering
 from dicomweb_core.values.resources import InstanceRef
 from dicomweb_core.values.transfer_syntaxes import transfer_syntax
+
+logger: Final = logging.getLogger("dicomweb_core")
 
 HTML: Final = "text/html"
 TEXT: Final = "text/plain"
 XML: Final = "text/xml"
+SVG: Final = "image/svg+xml"
 REPORT_TYPES: Final = (HTML, TEXT, XML)
 """Media types of a report, the default first."""
 
+_SVG_HEADERS: Final[HeaderList] = (("Content-Security-Policy", "sandbox; default-src 'none'"),)
 _DOCUMENT_LENGTH: Final = "00420015"
 _LINKS: Final = 10_000
 """Instances that are looked up for one document."""
@@ -49,6 +58,11 @@ class DocumentPart(NamedTuple):
 
     part: Part
     headers: HeaderList
+
+
+def is_written(instance: RenderedInstance, media_type: str) -> bool:
+    """Whether `document_part` makes it of the whole instance, not `encoded_picture` of a frame."""
+    return instance.kind in (Kind.REPORT, Kind.DOCUMENT) or media_type == SVG
 
 
 def document_types(instance: RenderedInstance) -> tuple[str, ...]:
@@ -62,8 +76,11 @@ def document_types(instance: RenderedInstance) -> tuple[str, ...]:
 
 
 def document_part(instance: RenderedInstance, media_type: str, base_url: str) -> DocumentPart:
-    """A report or document in one of its `document_types`. Raises CannotRender, and what reading raises."""
+    """A report or document in one of its `document_types`, or a waveform as SVG. Raises CannotRender, and what reading
+    raises."""
     location = f"{base_url}/{instance.stored.ref.path}"
+    if media_type == SVG:
+        return DocumentPart(Part.of(_plot(instance), SVG, location), _SVG_HEADERS)
     if instance.kind is Kind.DOCUMENT and media_type == _form_of(instance).media_type:
         return _itself(instance, location)
     if media_type == XML:
@@ -73,6 +90,22 @@ def document_part(instance: RenderedInstance, media_type: str, base_url: str) ->
     make = _maker(instance, media_type, base_url)
     document = make()
     return DocumentPart(Part(document.media_type, lambda: make().content, None, location), document.headers)
+
+
+def _plot(instance: RenderedInstance) -> bytes:
+    """From the cache or made now."""
+    key = PictureKey(instance.stored.ref, instance.stored.version, 0, SVG, Rendering())
+
+    def make() -> bytes:
+        try:
+            return render_waveform_svg(instance.attributes, bulk=instance.bulk, limits=instance.site.limits)
+        except DICOMwebError:
+            raise
+        except Exception as error:
+            logger.exception("A waveform could not be plotted")
+            raise CannotRender("The plot could not be made of what the object says.") from error
+
+    return instance.site.picture_cache.find_or_make(key, make)
 
 
 def _maker(instance: RenderedInstance, media_type: str, base_url: str) -> Callable[[], Document]:

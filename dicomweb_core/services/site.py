@@ -15,7 +15,7 @@ from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.targets import Target
 from dicomweb_core.services.codec import CodecInProcess, FrameCodec
 from dicomweb_core.services.frame_cache import FrameCache
-from dicomweb_core.services.picture_cache import AttributesCache, PictureCache
+from dicomweb_core.services.picture_cache import AttributesCache, PictureCache, WindowCache
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.limits import Limits
@@ -83,6 +83,8 @@ class Site:
     allow_delete: bool = True
     relative_urls: bool = False
     """Leave scheme and host out of URLs in answers."""
+    font_paths: tuple[str, ...] = ()
+    """Files and folders of fonts for texts in pictures, looked at before those of the system."""
     codec: FrameCodec = field(default_factory=lambda: CodecInProcess(DEFAULT_LIMITS))
     """Where frames are decoded and encoded."""
     frame_cache: FrameCache = field(default_factory=lambda: FrameCache(DEFAULT_LIMITS.frame_cache_bytes))
@@ -90,6 +92,7 @@ class Site:
     attributes_cache: AttributesCache = field(
         default_factory=lambda: AttributesCache(DEFAULT_LIMITS.attributes_cache_bytes)
     )
+    window_cache: WindowCache = field(default_factory=WindowCache)
 
     def require(self, ref: Ref, scope: Scope) -> None:
         """Raises NotFound if the study is outside the scope, or unknown."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from dicomweb_core.errors import CannotRender, InvalidUID, NotFound
 from dicomweb_core.rendering.annotation import annotate
 from dicomweb_core.rendering.frame_attributes import frame_attributes
@@ -16,16 +14,10 @@ from dicomweb_core.rendering.presentation_state import (
     presentation_state,
     render_state,
 )
+from dicomweb_core.services.image_pictures import ShownFrame
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.values.renderings import Rendering
 from dicomweb_core.values.resources import InstanceRef
-
-
-class ShownFrame(NamedTuple):
-    """A frame (0-based index) of an image that a presentation state is about."""
-
-    image: RenderedInstance
-    frame: int
 
 
 def state_of(instance: RenderedInstance) -> PresentationState:
@@ -55,15 +47,17 @@ def state_picture(instance: RenderedInstance, index: int, rendering: Rendering) 
 def picture_through(instance: RenderedInstance, shown: ShownFrame, rendering: Rendering) -> Picture:
     """One frame through a presentation state; then region and viewport, annotations last (9.5.1.2, 8.3.5.1.1)."""
     image, frame = shown
-    limits = instance.site.limits
+    limits, font_paths = instance.site.limits, instance.site.font_paths
+    state = state_of(instance)
     attributes = frame_attributes(image.attributes, frame)
     through = Rendering(viewport=None if rendering.region else rendering.viewport, color_space=rendering.color_space)
     picture = render_state(
-        image.frame(frame), attributes, frame + 1, state_of(instance), image.bulk, through, limits, bits=rendering.bits
-    )
+        image.frame(frame), attributes, frame + 1, state, image.bulk, through, limits,
+        bits=rendering.bits, font_paths=font_paths,
+    )  # fmt: skip
     if rendering.region is not None:
         picture = place(picture, rendering, limits)
-    return annotate(picture, attributes, rendering.annotations)
+    return annotate(picture, attributes, rendering.annotations, font_paths=font_paths)
 
 
 def _frames_of(instance: RenderedInstance, referenced: ReferencedImage) -> list[ShownFrame]:

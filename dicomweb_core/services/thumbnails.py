@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from dicomweb_core.errors import NotAcceptable
+from dicomweb_core.errors import NotAcceptable, NotFound
 from dicomweb_core.rendering.icons import icon
 from dicomweb_core.rendering.raster import rendered_types
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.rules.object_kinds import Kind
 from dicomweb_core.rules.rendering_parameters import parse_rendering
 from dicomweb_core.services.answers import part_answer
+from dicomweb_core.services.object_pictures import names_burned_in
 from dicomweb_core.services.parts import Part
 from dicomweb_core.services.picture_cache import PictureKey
 from dicomweb_core.services.pictures import encoded, picture_of, representative
@@ -29,10 +30,11 @@ SIDE: Final = 256
 """Width and height that a thumbnail has at most, unless the client says otherwise."""
 
 _SHOWN: Final = frozenset({Kind.IMAGE, Kind.SEGMENTATION, Kind.PARAMETRIC_MAP})
-"""What pictures without words are made of."""
+"""What stands for a study or series before all others."""
+_DRAWN: Final = frozenset({Kind.STRUCTURE_SET, Kind.WAVEFORM})
+"""What is drawn without its words."""
 _LARGEST_ICON: Final = 1_024
 _MODALITY: Final = "00080060"
-_BURNED_IN_ANNOTATION: Final = "00280301"
 
 
 def retrieve_thumbnail(
@@ -49,7 +51,7 @@ def retrieve_thumbnail(
     offer = choose(accept, _offers())
     instance = _representative(site, ref)
     indexes = frame_indexes(instance, numbers)
-    index = indexes[0] if indexes else representative(instance) if _is_shown(instance) else 0
+    index = indexes[0] if indexes else representative(instance) if _has_picture(instance) else 0
     data = _encoded(instance, index, offer.item, replace(rendering, viewport=viewport))
     location = (
         source_url(instance, index, base_url) if instance.frame_count else f"{base_url}/{instance.stored.ref.path}"
@@ -69,8 +71,7 @@ def _encoded(instance: RenderedInstance, index: int, media_type: str, rendering:
 
 
 def _made(instance: RenderedInstance, index: int, media_type: str, rendering: Rendering) -> bytes:
-    names_inside = first_text(instance.attributes, _BURNED_IN_ANNOTATION).strip().upper() == "YES"
-    if _is_shown(instance) and not names_inside:
+    if _has_picture(instance) and not names_burned_in(instance.attributes):
         try:
             return encoded(picture_of(instance, index, rendering), media_type, rendering.quality)
         except NotAcceptable:
@@ -80,27 +81,38 @@ def _made(instance: RenderedInstance, index: int, media_type: str, rendering: Re
     return encoded(icon(first_text(instance.attributes, _MODALITY), side), media_type, rendering.quality)
 
 
+def _has_picture(instance: RenderedInstance) -> bool:
+    return instance.kind in _DRAWN or _is_shown(instance)
+
+
 def _is_shown(instance: RenderedInstance) -> bool:
     return instance.kind in _SHOWN and instance.has_frames
 
 
 def _representative(site: Site, ref: Ref) -> RenderedInstance:
-    """The instance itself; of more, the one in the middle of the first series with pictures, else the first of all."""
+    """The instance itself; of more, the one in the middle of the first series with images, else the first that is
+    drawn, else the first of all."""
     if isinstance(ref, InstanceRef):
         return RenderedInstance(site, site.instances.get(ref))
     rows = site.instances.instances(ref)
-    first = RenderedInstance(site, next(rows))
+    first = drawn = None
     series: SeriesRef | None = None
     found: list[InstanceRef] = []
-    if _is_shown(first):
-        series, found = first.stored.ref.of_series, [first.stored.ref]
     for stored in rows:
         if series is not None and stored.ref.of_series != series:
             break
-        if _is_shown(RenderedInstance(site, stored)):
+        instance = RenderedInstance(site, stored)
+        first = first or instance
+        if _is_shown(instance):
             series = stored.ref.of_series
             found.append(stored.ref)
-    return RenderedInstance(site, site.instances.get(found[len(found) // 2])) if found else first
+        elif drawn is None and instance.kind in _DRAWN:
+            drawn = instance
+    if found:
+        return RenderedInstance(site, site.instances.get(found[len(found) // 2]))
+    if first is None:
+        raise NotFound("There is no instance.")
+    return drawn or first
 
 
 @lru_cache(maxsize=1)

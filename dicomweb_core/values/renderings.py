@@ -73,3 +73,5 @@ class Rendering:
     color_space: ColorSpace | None = None
     bits: int = 8
     """8 or 16: of grayscale samples in a media type that has as many."""
+    texts: bool = True
+    """False: no names, numbers and images that say of themselves that there are some in them (thumbnails)."""

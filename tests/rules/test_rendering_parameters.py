@@ -228,7 +228,7 @@ CROPS = ["10", ",10", ",,10", ",,,10", "0,0,1,1", ",,-10"]
 @pytest.mark.parametrize("resource", ["presentation_state", "thumbnail"])
 def test_presentation_states_and_thumbnails_have_a_size_only_REN_21_THU_05(resource: str) -> None:
     found, _ = parse_rendering("viewport=64,32", **{resource: True})
-    assert found == Rendering(viewport=Viewport(64, 32))
+    assert found == Rendering(viewport=Viewport(64, 32), texts=False)
     for crop in CROPS:
         assert parse_rendering(f"viewport=64,32,{crop}")[0].viewport is not None
         with pytest.raises(InvalidQuery, match="viewport is not vw,vh"):
@@ -248,7 +248,7 @@ def test_a_presentation_state_is_annotated_as_others_are() -> None:
 
 def test_what_does_not_apply_to_a_thumbnail_does_not_count_THU_02() -> None:
     query = "annotation=patient&quality=0&window=,,&iccprofile=x&viewport=9,9&annotation=technique"
-    assert parse_rendering(query, thumbnail=True) == (Rendering(viewport=Viewport(9, 9)), ())
+    assert parse_rendering(query, thumbnail=True) == (Rendering(viewport=Viewport(9, 9), texts=False), ())
 
 
 @pytest.mark.parametrize("text", ["0", "-0", "+1", "007", "1.50", "-1.5e-3", "1E+2", "1234567890123456"])

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pydicom
 import pytest
 
+from dicomweb_core import OriginServer
 from dicomweb_core.rendering.icons import icon
+from dicomweb_memory import MemoryInstanceStore
 from tests.clients import BASE, Client
 from tests.made import made, path
+from tests.standard.made_objects import COLUMNS, ROWS, ct, segmentation, structure_set, waveform
 from tests.standard.test_rendered import document, picture, ramp, report
+
+MASK = np.zeros((ROWS, COLUMNS), np.bool_)
+MASK[5:15, 8:20] = True
+CORNERS = [(4.0, 6.0), (20.0, 6.0), (20.0, 16.0), (4.0, 16.0)]
+DRAWN = {
+    "segmentation": (segmentation(MASK, [1]), path(1, 2, 1)),
+    "structure set": (structure_set(CORNERS, 1), path(1, 4, 1)),
+    "waveform": (waveform(), path(1, 5, 1)),
+}
 
 
 @pytest.fixture
@@ -100,3 +115,57 @@ def test_icons_of_all_sizes(side: int) -> None:
     samples = icon("XA", side).samples
     assert samples.shape == (max(16, side),) * 2
     assert len(np.unique(samples)) >= 3
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_what_is_drawn_has_a_small_picture(memory_client: Client, kind: str) -> None:
+    content, target = DRAWN[kind]
+    memory_client.store(content)
+    found = picture(memory_client.get(target + "/thumbnail", "image/png"))
+    assert found.ndim == 3
+    assert max(found.shape[:2]) == 256
+    assert np.ptp(found.astype(int), axis=2).max() > 50  # an icon is gray
+
+
+@pytest.mark.parametrize("side", [100, 1000])
+@pytest.mark.parametrize("kind", ["structure set", "waveform"])
+def test_no_text_in_drawings_THU_02(kind: str, side: int) -> None:
+    """The same drawing with other names of its regions and leads looks the same, however large it is."""
+    pictures = []
+    for name in ("Doe^Jane", "X"):
+        client = Client(OriginServer(instances=MemoryInstanceStore()))
+        dataset = pydicom.dcmread(io.BytesIO(DRAWN[kind][0]))
+        dataset.PatientName = name
+        if kind == "waveform":
+            for channel in dataset.WaveformSequence[0].ChannelDefinitionSequence:
+                channel.ChannelLabel = name
+                del channel.ChannelSourceSequence
+        else:
+            dataset.StructureSetROISequence[0].ROIName = name
+        changed = io.BytesIO()
+        dataset.save_as(changed)
+        client.store(changed.getvalue())
+        pictures.append(picture(client.get(f"{DRAWN[kind][1]}/thumbnail?viewport={side},{side}", "image/png")))
+        rendered = picture(client.get(f"{DRAWN[kind][1]}/rendered?viewport=1000,1000", "image/png"))
+        pictures.append(rendered)
+    assert np.array_equal(pictures[0], pictures[2])
+    assert not np.array_equal(pictures[1], pictures[3])
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "structure set"])
+def test_images_with_names_in_them_are_not_under_drawings_THU_02(memory_client: Client, kind: str) -> None:
+    content, target = DRAWN[kind]
+    memory_client.store(content)
+    alone = memory_client.get(target + "/thumbnail", "image/png").content
+    memory_client.store(ct(1, BurnedInAnnotation="YES"))
+    assert memory_client.get(target + "/thumbnail", "image/png").content == alone
+    other = Client(OriginServer(instances=MemoryInstanceStore()))
+    other.store(content, ct(1, BurnedInAnnotation="NO"))
+    assert other.get(target + "/thumbnail", "image/png").content != alone
+
+
+def test_images_stand_for_a_study_before_drawings_THU_01(memory_client: Client) -> None:
+    memory_client.store(report(1, 0), structure_set(CORNERS, 1), waveform())
+    assert memory_client.get(path(1) + "/thumbnail").header("Content-Location") == BASE + path(1, 4, 1)
+    memory_client.store(ramp(1, 9))
+    assert memory_client.get(path(1) + "/thumbnail").header("Content-Location") == BASE + path(1, 9, 1) + "/frames/1"
