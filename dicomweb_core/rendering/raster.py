@@ -13,9 +13,11 @@ import numpy as np
 
 from dicomweb_core.errors import CannotRender, MissingCodec
 from dicomweb_core.rendering.gif import encode_gif
+from dicomweb_core.rendering.icc import in_color_space
 from dicomweb_core.rendering.jp2 import encode_jp2, encode_jph
 from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.png import encode_png
+from dicomweb_core.values.renderings import ColorSpace
 
 JPEG: Final = "image/jpeg"
 GIF: Final = "image/gif"
@@ -50,7 +52,8 @@ def encode(
 
     `quality` is 1 to 100, where 100 is best. It does not count for image/png, image/gif and image/jph. Without it
     image/jpeg, image/webp and image/avif have 90, image/jp2 and image/jxl lose nothing. Samples of 16 bits become 8
-    where the media type has no more. Raises MissingCodec, and CannotRender when the picture is too large for it.
+    where the media type has no more, and colors become sRGB where it embeds no profile. Raises MissingCodec, and
+    CannotRender when the picture is too large for it.
     """
     form = _required(media_type)
     fitting = (_fitting(picture, form, media_type) for picture in pictures)
@@ -158,6 +161,9 @@ def _is_available(media_type: str) -> bool:
 def _fitting(picture: Picture, form: RasterFormat, media_type: str) -> Picture:
     if max(picture.rows, picture.columns) > form.side:
         raise CannotRender(f"The picture has more than {form.side} rows or columns, the most of {media_type}.")
+    if picture.icc_profile is not None and picture.samples.ndim == 3 and not form.profiles:
+        # Without a profile sRGB is assumed.
+        picture = in_color_space(picture, ColorSpace.SRGB)
     samples: Any = picture.samples
     if samples.dtype.itemsize * 8 > form.bits:
         samples = (samples >> 8).astype(np.uint8)

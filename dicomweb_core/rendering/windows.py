@@ -54,7 +54,8 @@ def apply_window(values: NDArray[np.float64], window: Window) -> None:
         center, width = center - 0.5, width - 1
     values -= center
     if function is VOIFunction.SIGMOID:
-        values *= -4 / width
+        values /= width  # not times 4 / width, which may be infinite: of the center it would be no number
+        values *= -4
         np.minimum(values, 700.0, out=values)  # exp is finite there
         np.exp(values, out=values)
         values += 1

@@ -23,7 +23,7 @@ from dicomweb_core.services.image_pictures import ShownFrame, image_picture
 from dicomweb_core.services.references import find_instance
 from dicomweb_core.services.rendered_instance import RenderedInstance
 from dicomweb_core.values.attributes import Attributes, first_text
-from dicomweb_core.values.renderings import Rendering
+from dicomweb_core.values.renderings import ColorSpace, Rendering
 
 _SHEET_WIDTH: Final = 1_200
 """Pixels of a drawing whose size nobody asked for."""
@@ -51,7 +51,7 @@ def segmentation_picture(instance: RenderedInstance, index: int, rendering: Rend
     picture = segmentation.render_segments(
         frames,
         attributes,
-        None if source is None else image_picture(source, Rendering(window=rendering.window)),
+        None if source is None else _under(source, rendering),
         None if source is None else frame_attributes(source.image.attributes, source.frame),
         bulk=instance.bulk,
         limits=instance.site.limits,
@@ -75,7 +75,7 @@ def structure_set_picture(instance: RenderedInstance, index: int, rendering: Ren
         if plane_of(of_image) is None or not _may_be_under(source, rendering):
             continue
         try:
-            under = image_picture(source, Rendering(window=rendering.window))
+            under = _under(source, rendering)
         except NotAcceptable:
             continue
         picture = contours_on(attributes, of_image, under, bulk=instance.bulk, limits=limits)
@@ -134,6 +134,11 @@ def _source_of_segments(instance: RenderedInstance, index: int) -> ShownFrame | 
         return None
     images = _found(instance, segmentation.referenced_images(attributes))
     return next((image for image in images if _lies_there(frame, image)), None)
+
+
+def _under(source: ShownFrame, rendering: Rendering) -> Picture:
+    """In sRGB: so are the colours that are laid over it."""
+    return image_picture(source, Rendering(window=rendering.window, color_space=ColorSpace.SRGB))
 
 
 def _may_be_under(source: ShownFrame, rendering: Rendering) -> bool:

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from dicomweb_core.errors import CannotRender
-from dicomweb_core.rendering.icc_profiles import gray_profile, srgb_profile
+from dicomweb_core.rendering.icc import in_color_space
+from dicomweb_core.rendering.icc_profiles import adobe_rgb_profile, gray_profile, srgb_profile
 from dicomweb_core.rendering.pictures import Picture, Samples
 from dicomweb_core.rendering.raster import FORMATS, encode, rendered_types
+from dicomweb_core.values.renderings import ColorSpace
 
 LOSSLESS = ("image/png", "image/jp2", "image/jph", "image/jxl")
 GRAY = np.add.outer(np.arange(40), np.arange(60)).astype(np.uint8) * 2
@@ -152,3 +154,13 @@ def test_an_animation_needs_the_memory_of_a_frame() -> None:
         tracemalloc.stop()
     assert size > 100 * noise.size
     assert peak < 20 * noise.size
+
+
+@pytest.mark.parametrize("media_type", [name for name, form in FORMATS.items() if not form.profiles])
+def test_without_a_profile_colors_are_those_of_srgb(media_type: str) -> None:
+    wide = Picture(RGB, adobe_rgb_profile())
+    expected = in_color_space(wide, ColorSpace.SRGB)
+    assert np.abs(expected.samples.astype(int) - RGB).max() > 20
+    found = read(file(wide, media_type), media_type)
+    assert np.array_equal(found, read(file(Picture(expected.samples), media_type), media_type))
+    assert np.array_equal(read(file(Picture(GRAY, gray_profile()), media_type), media_type), GRAY)

@@ -108,6 +108,14 @@ def test_garbage_center_is_no_window_A26(center: Any) -> None:
     assert file_window(file_values(center, [400])) is None
 
 
+@pytest.mark.parametrize("function", [EXACT, SIGMOID])
+def test_a_width_next_to_nothing_is_a_threshold_A26(function: VOIFunction) -> None:
+    values = np.array([-1e300, 4.0, 5.0, 6.0, 1e300])
+    with np.errstate(over="ignore"):
+        apply_window(values, Window(5, 5e-324, function))
+    assert values.tolist() == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-9)
+
+
 def ends(window: Window | None) -> tuple[float, float]:
     assert window is not None
     assert window.function is EXACT

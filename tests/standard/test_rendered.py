@@ -333,6 +333,13 @@ def test_the_grayscale_pipeline_has_its_order_REN_31(memory_client: Client) -> N
     assert np.array_equal(found, 255 - np.clip(2 * x + 10, 0, 255))
 
 
+@pytest.mark.parametrize("function", ["linear-exact", "sigmoid"])
+def test_a_window_next_to_nothing_is_a_threshold_A26(client: Client, function: str) -> None:
+    found = picture(client.get(f"{ONE}/rendered?window=128,5e-324,{function}", "image/png"))
+    x = np.frombuffer(RAMP, np.uint8).reshape(4, 8)
+    assert np.array_equal(found, np.where(x == 128, 128, np.where(x > 128, 255, 0)))
+
+
 def test_gray_levels_of_16_bits_where_there_are_as_many(memory_client: Client) -> None:
     memory_client.store(file_bytes("CT_small.dcm"))
     (found,) = memory_client.get("/instances").json

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -162,3 +163,23 @@ def test_a_presentation_state_of_a_ct(memory_client: Client) -> None:
     drawn[4:8, 4:22] = False
     assert not drawn.any()
     assert np.ptp(expected) > 150
+
+
+def test_colors_of_another_space_are_converted_where_no_profile_is_sent(memory_client: Client) -> None:
+    """Below a segmentation, in GIF and in JPEG XL."""
+    colors = np.stack([GRAY * 2, OTHER * 2, 255 - GRAY], axis=2)
+    image = ct(
+        1, SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0, ColorSpace="ADOBERGB",
+        PixelData=colors.tobytes(),
+    )  # fmt: skip
+    assert memory_client.store(image, segmentation(MASK, [1])).status == 200
+    assert np.array_equal(shown(memory_client, path(1, 1, 1)), colors)
+    expected = shown(memory_client, path(1, 1, 1), "?iccprofile=srgb")
+    assert np.abs(expected.astype(int) - colors).max() > 20
+    assert np.array_equal(shown(memory_client, SEGMENTATION)[~MASK], expected[~MASK])
+    lossless = memory_client.get(path(1, 1, 1) + "/rendered", "image/jxl").content
+    assert np.array_equal(imagecodecs.jpegxl_decode(lossless), expected)
+    few = picture(memory_client.get(path(1, 1, 1) + "/rendered", "image/gif")).astype(int)
+    assert np.abs(few - expected).mean() < np.abs(few - colors).mean()
+    as_they_are = memory_client.get(path(1, 1, 1) + "/rendered?iccprofile=no", "image/jxl").content
+    assert np.array_equal(imagecodecs.jpegxl_decode(as_they_are), colors)
