@@ -53,7 +53,21 @@ def displayed(content: bytes, index: int, window: tuple[float, float, str] | Non
             _replace_window(dataset, window)
         if dataset.get("PixelPresentation") in ("COLOR", "MIXED") and "RedPaletteColorLookupTableData" in dataset:
             return _supplemental(dataset, stored)
-        return _grayscale(dataset, stored)
+        return _grayscale(dataset, stored, spread=_spread_of_all(content, index))
+
+
+def _spread_of_all(content: bytes, index: int) -> tuple[float, float] | None:
+    """Frames without a window share the default one of the frame in the middle; None: that is this frame. Of a number
+    of frames that is no number the first is taken."""
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    number = str(dataset.get("NumberOfFrames", 1) or 1)
+    middle = int(number) // 2 if number.isdecimal() else 0
+    if index == middle:
+        return None
+    stored = stored_values(dataset, middle)
+    at_frame_level(dataset, middle)
+    seen = ~_is_padding(dataset, stored)
+    return _spread(apply_modality_lut(stored, dataset)[seen].astype(np.float64)) if seen.any() else None
 
 
 def stored_values(dataset: Dataset, index: int) -> NDArray[Any]:
@@ -62,9 +76,7 @@ def stored_values(dataset: Dataset, index: int) -> NDArray[Any]:
     JPEG Extended of 12 bits, which pydicom cannot decode, is decoded by libjpeg-turbo.
     """
     dataset = copy.copy(dataset)
-    if not str(dataset.get("NumberOfFrames", 1) or 1).isdecimal():
-        # badVR.dcm says 1A: as many as there are.
-        dataset.NumberOfFrames = len(dataset.PixelData) // (dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8)
+    dataset.NumberOfFrames = _number_of_frames(dataset)
     if dataset.file_meta.TransferSyntaxUID == _EXTENDED and dataset.BitsAllocated == 16:
         (codestream,) = generate_frames(dataset.PixelData, number_of_frames=1)
         return np.asarray(imagecodecs.jpeg_decode(codestream))
@@ -75,6 +87,14 @@ def stored_values(dataset: Dataset, index: int) -> NDArray[Any]:
         return stored
     kind = np.dtype(f"{'i' if dataset.PixelRepresentation else 'u'}{stored.dtype.itemsize}")
     return (stored.astype(kind) << unused) >> unused
+
+
+def _number_of_frames(dataset: Dataset) -> int:
+    number = str(dataset.get("NumberOfFrames", 1) or 1)
+    if number.isdecimal():
+        return int(number)
+    # badVR.dcm says 1A: as many as there are.
+    return len(dataset.PixelData) // (dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8)
 
 
 def at_frame_level(dataset: Dataset, index: int) -> None:
@@ -95,9 +115,14 @@ def _replace_window(dataset: Dataset, window: tuple[float, float, str]) -> None:
 # -- grayscale ---------------------------------------------------------------------------------------------------------
 
 
-def _grayscale(dataset: Dataset, stored: NDArray[Any], meant: NDArray[np.bool_] | None = None) -> Levels:
-    """`meant`: the pixels that a default window may see; all by default."""
-    levels = _fraction(dataset, stored, meant) * 255
+def _grayscale(
+    dataset: Dataset,
+    stored: NDArray[Any],
+    meant: NDArray[np.bool_] | None = None,
+    spread: tuple[float, float] | None = None,
+) -> Levels:
+    """`meant`: the pixels that a default window may see; all by default. `spread`: the default window itself."""
+    levels = _fraction(dataset, stored, meant, spread) * 255
     if dataset.get("PresentationLUTShape") in ("IDENTITY", "INVERSE"):
         levels = apply_presentation_lut(levels, dataset)
     if dataset.PhotometricInterpretation == "MONOCHROME1" and dataset.get("PresentationLUTShape") != "INVERSE":
@@ -106,7 +131,9 @@ def _grayscale(dataset: Dataset, stored: NDArray[Any], meant: NDArray[np.bool_] 
     return np.asarray(levels)
 
 
-def _fraction(dataset: Dataset, stored: NDArray[Any], meant: NDArray[np.bool_] | None) -> Levels:
+def _fraction(
+    dataset: Dataset, stored: NDArray[Any], meant: NDArray[np.bool_] | None, spread: tuple[float, float] | None
+) -> Levels:
     """0.0 is black, 1.0 is white, before inversion."""
     values = apply_modality_lut(stored, dataset)
     if "VOILUTSequence" in dataset:
@@ -117,7 +144,7 @@ def _fraction(dataset: Dataset, stored: NDArray[Any], meant: NDArray[np.bool_] |
         return np.asarray((apply_voi_lut(values.astype(np.float64), dataset, index=0) - low) / (high - low))
     if _bits(dataset) > 8:
         seen = ~_is_padding(dataset, stored) if meant is None else meant & ~_is_padding(dataset, stored)
-        low, high = _spread(values[seen].astype(np.float64)) if seen.any() else (low, high)
+        low, high = spread or (_spread(values[seen].astype(np.float64)) if seen.any() else (low, high))
     if low == high:
         return np.full(values.shape, np.nan)
     return np.asarray(np.clip((values - low) / (high - low), 0, 1))
