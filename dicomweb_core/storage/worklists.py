@@ -62,7 +62,7 @@ class WorklistTransaction(Protocol):
 
 
 class WorklistStore(Protocol):
-    """Workitems, subscriptions, and the reports that are to be delivered. Used by many threads and processes at once."""
+    """Workitems, subscriptions, reports to be delivered. Used by many threads and processes at once."""
 
     def transact(self, decide: Callable[[WorklistTransaction], T]) -> T:
         """Runs a decision; what it did is durable and visible at once when this returns.
@@ -82,7 +82,7 @@ class WorklistStore(Protocol):
         """The next reports of a receiver behind a sequence number, ascending."""
 
     def delivered(self, receiver: str, up_to: int) -> None:
-        """Forgets the reports of a receiver up to this sequence number. Need not be durable: delivery is at least once."""
+        """Forgets the reports of a receiver up to this sequence number. Need not be durable: they come at least once."""
 
     def receivers(self) -> Iterable[str]:
         """AE titles with a subscription, a generator, or something queued."""
