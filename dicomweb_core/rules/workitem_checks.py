@@ -65,7 +65,7 @@ class _Column(NamedTuple):
     strict: bool
     """Whether type 2 attributes must be present."""
     unchanged: Callable[[Path, Attribute], bool]
-    """Whether a forbidden attribute says nothing new."""
+    """Whether an attribute that is forbidden, or may not be blanked, says nothing new."""
 
 
 def dotted(path: Path) -> str:
@@ -228,7 +228,8 @@ def _present(path: Path, attribute: Attribute, row: Requirement, column: _Column
         return Violation(Code.INVALID_VALUE, path, f"{name} must be created without value.")
     if is_blank(attribute):
         # members of an item are replaced with it, so that there is nothing to blank
-        if column.transaction == "Update" and len(path) == 1 and usage.server == "1":
+        may_blank = column.transaction != "Update" or len(path) > 1 or usage.server != "1"
+        if not may_blank and not column.unchanged(path, attribute):
             return Violation(Code.MISSING_VALUE, path, f"{name} may not be made empty.")
         return None
     return _value(path, attribute, row)
