@@ -241,6 +241,11 @@ def test_a_transaction_uid_is_never_quoted_U023(two: tuple[str | None, str | Non
     assert all(uid not in told for uid in (OURS, THEIRS, "secret"))
 
 
+def test_several_transaction_uids_in_the_data_set_are_refused() -> None:
+    with pytest.raises(InvalidWorkitemRequest):
+        update(workitem(IN_PROGRESS), ProcedureStepLabel="New", TransactionUID=[OURS, THEIRS])
+
+
 def test_one_wrong_attribute_and_nothing_is_changed_U036_U034() -> None:
     with pytest.raises(InvalidWorkitemRequest) as refused:
         update(workitem(), ProcedureStepLabel="New", ProcedureStepState="IN PROGRESS", PatientName="Other")

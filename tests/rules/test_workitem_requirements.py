@@ -378,7 +378,7 @@ def test_both_need_what_they_had_from_the_beginning(state: WorkitemState, keywor
         *((name, True) for name in ("ScheduledHumanPerformersSequence.HumanPerformerCodeSequence.CodeValue",)),
         *((name, False) for name in ("TransactionUID", "ScheduledStationNameCodeSequence.CodeMeaning")),
         *((name, False) for name in ("ScheduledProcessingParametersSequence.ValueType", "StudyDate")),
-        *((name, False) for name in ("SpecificCharacterSet",)),
+        *((name, False) for name in ("SpecificCharacterSet", "TimezoneOffsetFromUTC")),
         *((name, False) for name in ("ProcedureStepProgressInformationSequence", "PatientComments")),
         *((name, False) for name in ("ScheduledStationNameCodeSequence.TransactionUID",)),
     ],
