@@ -303,7 +303,9 @@ def test_what_may_be_made_empty_U038(keyword: str, allowed: bool) -> None:
 
 def test_members_of_an_item_may_be_empty_U038() -> None:
     item = attributes(ProcedureStepProgress="5", ProcedureStepProgressDescription=None, ReasonForCancellation=None)
-    assert check_update(attributes(ProcedureStepProgressInformationSequence=item), STORED) == []
+    before = attributes(ProcedureStepProgressDescription="begun", ReasonForCancellation="none")
+    stored = STORED | attributes(ProcedureStepProgressInformationSequence=before)
+    assert check_update(attributes(ProcedureStepProgressInformationSequence=item), stored) == []
     uri = attributes(ContactURI=None)
     given = attributes(ProcedureStepProgressInformationSequence=attributes(ProcedureStepCommunicationsURISequence=uri))
     assert [name.split(".")[-1] for name, _ in found(check_update(given, STORED))] == ["ContactURI"]
