@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
+import lmdb
+
 from dicomweb_core.errors import Gone, NotFound, StorageUnavailable
 from dicomweb_core.values.queries import MatchKey
 from dicomweb_core.values.workitems import QueuedReport, Workitem
@@ -21,6 +23,7 @@ from dicomweb_lmdb.worklist_candidates import search
 from dicomweb_lmdb.worklist_changes import LMDBWorklistTransaction
 from dicomweb_lmdb.worklist_rows import (
     WORKLIST,
+    WorklistView,
     behind_pairs,
     first_of,
     pair_key,
@@ -103,15 +106,13 @@ class LMDBWorklistStore:
 
     def receivers(self) -> tuple[str, ...]:
         """Ascending."""
-        self._forget()
         found: set[str] = set()
         with self._environment.read() as view:
-            for table in (view.tables.subscribed, view.tables.generators, view.tables.queues):
-                with view.txn.cursor(table) as cursor:
-                    there = cursor.first()
-                    while there:
-                        found.add(first_of(cursor.key()))
-                        there = cursor.set_range(behind_pairs(cursor.key()))
+            for table in (view.tables.subscribed, view.tables.generators):
+                found.update(receiver for receiver, _ in _last_pairs(view, table))
+            for receiver, last in _last_pairs(view, view.tables.queues):
+                if sequence_of(last) > self._delivered.get(receiver, 0):
+                    found.add(receiver)
         return tuple(sorted(found))
 
     def latest(self) -> int:
@@ -152,6 +153,19 @@ class LMDBWorklistStore:
         """In the child no other thread exists, and what was delivered is the parent's to forget."""
         self._lock = threading.Lock()
         self._delivered = {}
+
+
+def _last_pairs(view: WorklistView, table: lmdb._Database) -> Iterator[tuple[str, bytes]]:
+    """The first texts of the pairs of a table, each with its last pair."""
+    with view.txn.cursor(table) as cursor:
+        there = cursor.first()
+        while there:
+            following = behind_pairs(cursor.key())
+            more = cursor.set_range(following)
+            last = cursor.prev() if more else cursor.last()
+            assert last
+            yield first_of(cursor.key()), cursor.key()
+            there = more and cursor.set_range(following)
 
 
 _stores: Final[weakref.WeakSet[LMDBWorklistStore]] = weakref.WeakSet()

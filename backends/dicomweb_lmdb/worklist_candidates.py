@@ -34,7 +34,7 @@ def search(environment: EnvironmentOf[WorklistTables], keys: tuple[MatchKey, ...
         yield from _by_uid(environment, wanted)
         return
     terms, (first, last) = probes(keys), start_range(keys)
-    following: bytes | None = b""
+    following: bytes | None = _NO_START
     while following is not None:
         with environment.read() as view:
             batch = _batch(view, terms, following, first.encode(), last.encode())
