@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -64,8 +66,11 @@ class Served:
         """Of the server, its workers and their codecs."""
         found = [self.process.pid]
         for pid in found:
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                found += map(int, (thread / "children").read_text().split())
+            # Threads and processes come and go.
+            with contextlib.suppress(OSError):
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    with contextlib.suppress(OSError):
+                        found += map(int, (thread / "children").read_text().split())
         return found
 
     def peak_memory(self) -> dict[int, int]:
@@ -78,9 +83,13 @@ class Served:
         return peaks
 
     def kill(self) -> None:
-        """SIGKILL to every process at once."""
+        """SIGKILL to every process at once; none of them holds a lock or writes any more when this returns."""
+        pids = self.pids()
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        deadline = time.monotonic() + 30
+        while any(map(_runs, pids)) and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     def __enter__(self) -> Self:
         return self
@@ -97,3 +106,12 @@ class Served:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._log.close()
+
+
+def _runs(pid: int) -> bool:
+    """A process that is killed may still have to finish what it asked of the disk."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
