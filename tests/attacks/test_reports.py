@@ -137,7 +137,7 @@ def test_garbage_in_any_attribute_is_no_accident_A28(seed: int) -> None:
                 if isinstance(entry, dict) and all(isinstance(inner, dict) for inner in entry.values()):
                     spoil(entry)
 
-    attributes = everything()
+    attributes = copy.deepcopy(everything())
     spoil(attributes)
     try:
         html, plain = both(attributes)
