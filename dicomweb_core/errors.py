@@ -128,6 +128,37 @@ class Conflict(DICOMwebError):
     """Well-formed, but the present state does not allow it."""
 
 
+class WorkitemRefused(DICOMwebError):
+    """What the data, the state or the lock of a workitem do not allow, or a subscription to it (PS3.4 CC.2).
+
+    `code` is the status of the DIMSE response, `warning` the text for a Warning header, empty if there is none.
+    `offending` are dotted keywords of attributes. No Transaction UID is ever in any of them.
+    """
+
+    def __init__(self, detail: str, *, code: int, warning: str = "", offending: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.warning = warning
+        self.offending = offending
+
+
+class InvalidWorkitemRequest(WorkitemRefused, BadRequest):
+    """The data set is not what the transaction takes, or the Transaction UID is missing or incorrect; also an Update of
+    a final workitem (PS3.18 11.6.2)."""
+
+
+class WorkitemConflict(WorkitemRefused, Conflict):
+    """The present state of the workitem does not allow it."""
+
+
+class NoSuchWorkitem(WorkitemRefused, NotFound):
+    """There is no such workitem, or no such subscription."""
+
+
+class SubscriptionRefused(WorkitemRefused, Forbidden):
+    """Understood, and this server does not offer it or not to this AE (PS3.18 11.10.3)."""
+
+
 class StorageUnavailable(DICOMwebError):
     """The storage cannot be reached or cannot be written now; trying again later may help."""
 

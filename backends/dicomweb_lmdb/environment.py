@@ -10,7 +10,7 @@ import time
 import weakref
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import lmdb
 
@@ -21,6 +21,7 @@ FORMAT: Final = b"2"
 """Of the files. A store of another format is not touched."""
 
 _READERS: Final = 1024
+_MOST_TABLES: Final = 32
 _READER_CHECK_SECONDS: Final = 30.0
 _FORK_SECONDS: Final = 10.0
 """How long a fork waits for transactions of other threads to end."""
@@ -69,28 +70,50 @@ class Tables(NamedTuple):
 _MANY: Final = frozenset({"series_of_study", "instances_of_series", "terms"})
 
 
-class View(NamedTuple):
+TablesT = TypeVar("TablesT", bound=tuple[lmdb._Database, ...])
+
+
+class Layout(NamedTuple, Generic[TablesT]):
+    """Which tables a kind of store has."""
+
+    tables: type[TablesT]
+    """A NamedTuple. One of the fields is `store`, which has `format` and `identity` (16 random bytes)."""
+    many: frozenset[str]
+    """Tables with many ids for a key: 64-bit, native."""
+    sorted_many: frozenset[str]
+    """Tables with many texts for a key, ascending."""
+    format: bytes
+
+
+INSTANCES: Final = Layout(Tables, _MANY, frozenset(), FORMAT)
+
+
+class ViewOf(NamedTuple, Generic[TablesT]):
     """A transaction and the tables to read, or write, in it."""
 
     txn: lmdb.Transaction[bytes]
-    tables: Tables
+    tables: TablesT
 
 
-class _Opened(NamedTuple):
+View = ViewOf[Tables]
+
+
+class _Opened(NamedTuple, Generic[TablesT]):
     pid: int
     lmdb: lmdb.Environment
-    tables: Tables
+    tables: TablesT
 
 
-class Environment:
+class EnvironmentOf(Generic[TablesT]):
     """Transactions over one directory. Threads share it; every process opens its own when it needs it."""
 
-    def __init__(self, path: Path, *, map_size: int) -> None:
+    def __init__(self, path: Path, layout: Layout[TablesT], *, map_size: int) -> None:
         self._path = path
+        self._layout = layout
         self._map_size = map_size
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
-        self._opened: _Opened | None = None
+        self._opened: _Opened[TablesT] | None = None
         self._active = 0
         self._held = False
         self._stale = False
@@ -98,11 +121,11 @@ class Environment:
         self._checked = time.monotonic()
         _environments.add(self)
 
-    def read(self) -> Reading:
+    def read(self) -> Reading[TablesT]:
         """A context that gives a View of one moment. Keep it short: it holds back pages that writers free."""
         return Reading(self)
 
-    def write(self) -> Writing:
+    def write(self) -> Writing[TablesT]:
         """A context that gives a View to write in; durable when it is left, nothing happened if it raises."""
         return Writing(self)
 
@@ -113,7 +136,7 @@ class Environment:
             self._idle.wait_for(lambda: not self._active, _FORK_SECONDS)
             self._release()
 
-    def enter(self) -> _Opened:
+    def enter(self) -> _Opened[TablesT]:
         """Opened, and kept open until `leave`. Raises StorageUnavailable."""
         with self._idle:
             while self._held:
@@ -137,7 +160,7 @@ class Environment:
                     self._release()
                 self._idle.notify_all()
 
-    def check_readers(self, opened: _Opened) -> bool:
+    def check_readers(self, opened: _Opened[TablesT]) -> bool:
         """Frees the slots of dead readers, now and then; whether it was time."""
         now = time.monotonic()
         if now - self._checked < _READER_CHECK_SECONDS:
@@ -172,14 +195,14 @@ class Environment:
         if opened is not None:
             opened.lmdb.close()
 
-    def _open(self) -> _Opened:
+    def _open(self) -> _Opened[TablesT]:
         # Somebody forked without telling Python. What was inherited holds no transaction of ours.
         self._release()
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             environment = self._map()
             try:
-                opened = _Opened(os.getpid(), environment, _tables(environment))
+                opened = _Opened(os.getpid(), environment, _tables(environment, self._layout))
                 environment.reader_check()
             except BaseException:
                 environment.close()
@@ -193,7 +216,7 @@ class Environment:
         for size in (self._map_size, *(size for size in _SMALLER_MAPS if size < self._map_size)):
             try:
                 return lmdb.open(
-                    str(self._path), map_size=size, max_readers=_READERS, max_dbs=len(Tables._fields), mode=0o700,
+                    str(self._path), map_size=size, max_readers=_READERS, max_dbs=_MOST_TABLES, mode=0o700,
                     # A spare transaction would hold a slot of the reader table that a forked child shares.
                     max_spare_txns=0,
                 )  # fmt: skip
@@ -202,22 +225,29 @@ class Environment:
         raise StorageUnavailable("There is no address space for the store.")
 
 
-class Reading:
-    """See `Environment.read`."""
+class Environment(EnvironmentOf[Tables]):
+    """Of an instance store."""
+
+    def __init__(self, path: Path, *, map_size: int) -> None:
+        super().__init__(path, INSTANCES, map_size=map_size)
+
+
+class Reading(Generic[TablesT]):
+    """See `EnvironmentOf.read`."""
 
     __slots__ = ("_environment", "_txn")
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: EnvironmentOf[TablesT]) -> None:
         self._environment = environment
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> ViewOf[TablesT]:
         opened = self._environment.enter()
         try:
             self._txn = opened.lmdb.begin()
         except lmdb.Error as error:
             self._environment.leave(error)
             raise as_ours(error) from error
-        return View(self._txn, opened.tables)
+        return ViewOf(self._txn, opened.tables)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -228,17 +258,17 @@ class Reading:
             raise as_ours(error) from error
 
 
-class Writing:
-    """See `Environment.write`. `attempted` says that the commit began: then only a look can tell if it happened."""
+class Writing(Generic[TablesT]):
+    """See `EnvironmentOf.write`. `attempted` says that the commit began: then only a look can tell if it happened."""
 
     __slots__ = ("_environment", "_txn", "attempted", "checked_readers")
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: EnvironmentOf[TablesT]) -> None:
         self._environment = environment
         self.attempted = False
         self.checked_readers = False
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> ViewOf[TablesT]:
         opened = self._environment.enter()
         try:
             self.checked_readers = self._environment.check_readers(opened)
@@ -246,7 +276,7 @@ class Writing:
         except lmdb.Error as error:
             self._environment.leave(error)
             raise as_ours(error) from error
-        return View(self._txn, opened.tables)
+        return ViewOf(self._txn, opened.tables)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -274,26 +304,27 @@ def as_ours(error: lmdb.Error | OSError) -> StorageUnavailable:
     return StorageUnavailable("The storage cannot be used now.")
 
 
-def _tables(environment: lmdb.Environment) -> Tables:
+def _tables(environment: lmdb.Environment, layout: Layout[TablesT]) -> TablesT:
     """Opens all tables, makes those that are not there. Raises StorageUnavailable if they are of another format."""
     # A handle opened in a read transaction does not outlive it. Where nothing is new, nothing is written.
     with environment.begin(write=True) as txn:
         made = {}
-        for name in Tables._fields:
-            many = name in _MANY
-            made[name] = environment.open_db(name.encode(), txn=txn, dupsort=many, dupfixed=many, integerdup=many)
-        tables = Tables(**made)
-        found = txn.get(FORMAT_KEY, db=tables.store)
+        for name in layout.tables._fields:  # type: ignore[attr-defined]  # a NamedTuple
+            ids = name in layout.many
+            many = ids or name in layout.sorted_many
+            made[name] = environment.open_db(name.encode(), txn=txn, dupsort=many, dupfixed=ids, integerdup=ids)
+        store = made["store"]
+        found = txn.get(FORMAT_KEY, db=store)
         if found is None:
-            txn.put(FORMAT_KEY, FORMAT, db=tables.store)
-            txn.put(IDENTITY_KEY, secrets.token_bytes(16), db=tables.store)
-        elif found != FORMAT:
+            txn.put(FORMAT_KEY, layout.format, db=store)
+            txn.put(IDENTITY_KEY, secrets.token_bytes(16), db=store)
+        elif found != layout.format:
             raise StorageUnavailable("The store was written by another version of this program.")
-    return tables
+    return layout.tables(**made)
 
 
-_environments: weakref.WeakSet[Environment] = weakref.WeakSet()
-_forking: list[Environment] = []
+_environments: weakref.WeakSet[EnvironmentOf[Any]] = weakref.WeakSet()
+_forking: list[EnvironmentOf[Any]] = []
 _one_fork = threading.Lock()
 
 

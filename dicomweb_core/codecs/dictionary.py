@@ -19,13 +19,38 @@ _SPECIAL: Final = frozenset(
 )
 """Specific Character Set, pixel data, padding, items and delimiters."""
 
+_LATER: Final[dict[int, tuple[str, str]]] = {
+    0x00100011: ("SQ", "PersonNamesToUseSequence"),
+    0x00100012: ("LT", "NameToUse"),
+    0x00100013: ("UT", "NameToUseComment"),
+    0x00100014: ("SQ", "ThirdPersonPronounsSequence"),
+    0x00100015: ("SQ", "PronounCodeSequence"),
+    0x00100016: ("UT", "PronounComment"),
+    0x00100041: ("SQ", "GenderIdentitySequence"),
+    0x00100042: ("UT", "SexParametersForClinicalUseCategoryComment"),
+    0x00100043: ("SQ", "SexParametersForClinicalUseCategorySequence"),
+    0x00100044: ("SQ", "GenderIdentityCodeSequence"),
+    0x00100045: ("UT", "GenderIdentityComment"),
+    0x00100046: ("SQ", "SexParametersForClinicalUseCategoryCodeSequence"),
+    0x00100047: ("UR", "SexParametersForClinicalUseCategoryReference"),
+    0x0040A034: ("DT", "EffectiveStartDateTime"),
+    0x0040A035: ("DT", "EffectiveStopDateTime"),
+}
+"""VR and keyword of attributes of later editions of PS3.6 that pydicom 3.0 does not have; what pydicom has wins."""
+
+_LATER_TAGS: Final = {keyword: tag for tag, (_, keyword) in _LATER.items()}
+
 TAG_TEXT: Final[dict[int, str]] = {
-    tag: f"{tag:08X}" for tag in DicomDictionary if tag >= 0x00040000 and tag & 0xFFFF and tag not in _SPECIAL
+    tag: f"{tag:08X}"
+    for tag in (*DicomDictionary, *_LATER)
+    if tag >= 0x00040000 and tag & 0xFFFF and tag not in _SPECIAL
 }
 """Number to 8 hex digits of the attributes that may stand in a data set and need no special care: without command
 and file meta groups, group lengths, and what is special."""
 
-PUBLIC_VRS: Final[dict[int, str]] = {tag: entry[0] for tag, entry in DicomDictionary.items() if entry[0] != "NONE"}
+PUBLIC_VRS: Final[dict[int, str]] = {tag: vr for tag, (vr, _) in _LATER.items()} | {
+    tag: entry[0] for tag, entry in DicomDictionary.items() if entry[0] != "NONE"
+}
 """VR by number, without repeating groups."""
 
 
@@ -73,14 +98,15 @@ def private_vr(creator: str, group: int, element: int) -> str | None:
 def tag_of(keyword: str) -> str | None:
     """8 hex digits of a keyword ("PatientName"), or None. Exact case, as PS3.6 writes it."""
     # Some retired attributes have no keyword, which pydicom finds under the empty one.
-    tag = tag_for_keyword(keyword) if keyword else None
+    tag = (tag_for_keyword(keyword) or _LATER_TAGS.get(keyword)) if keyword else None
     return None if tag is None else f"{tag:08X}"
 
 
 @lru_cache(maxsize=16_384)
 def keyword_of(tag: str) -> str:
     """The keyword of 8 hex digits, also in repeating groups; empty for private and unknown attributes."""
-    return keyword_for_tag(int(tag, 16))
+    number = int(tag, 16)
+    return keyword_for_tag(number) or _LATER.get(number, ("", ""))[1]
 
 
 @lru_cache(maxsize=16_384)

@@ -1,0 +1,180 @@
+"""The worklist on a local disk (PS3.4 CC): LMDB in a directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+
+import lmdb
+
+from dicomweb_core.errors import Gone, NotFound, StorageUnavailable
+from dicomweb_core.values.queries import MatchKey
+from dicomweb_core.values.workitems import QueuedReport, Workitem
+from dicomweb_lmdb import worklist_changes
+from dicomweb_lmdb.environment import EnvironmentOf
+from dicomweb_lmdb.group_commit import GroupCommit
+from dicomweb_lmdb.worklist_candidates import search
+from dicomweb_lmdb.worklist_changes import LMDBWorklistTransaction
+from dicomweb_lmdb.worklist_rows import (
+    WORKLIST,
+    WorklistView,
+    behind_pairs,
+    first_of,
+    pair_key,
+    queue_key,
+    report_of,
+    sequence_of,
+    text_key,
+    workitem_of,
+)
+
+MAP_SIZE: Final = 1 << 38
+"""Address space, not disk: what the tables can ever grow to."""
+
+_FORGET_SECONDS: Final = 1.0
+"""How long delivered reports may stay on disk: forgetting many costs one commit."""
+
+T = TypeVar("T")
+
+
+class LMDBWorklistStore:
+    """The worklist below a directory, for many threads and processes of one machine.
+
+    Decisions of threads that wait at the same time share a durable commit, and may run in the thread of one of them.
+    What was delivered is forgotten at once in this process, after a second in others, and again delivered if this one
+    is killed before that.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, map_size: int = MAP_SIZE) -> None:
+        self._environment = EnvironmentOf(Path(path), WORKLIST, map_size=map_size)
+        self._commits = GroupCommit(self._environment)
+        self._lock = threading.Lock()
+        self._delivered: dict[str, int] = {}
+        self._forget_at = 0.0
+        _stores.add(self)
+        with self._environment.read():
+            pass
+
+    def transact(self, decide: Callable[[LMDBWorklistTransaction], T]) -> T:
+        """Durable on return. Raises what `decide` raises, StorageUnavailable, RuntimeError within another decision."""
+        self._forget_in_time()
+        return self._commits.run(decide)
+
+    def get(self, uid: str) -> Workitem:
+        """Raises NotFound, Gone."""
+        with self._environment.read() as view:
+            row = view.txn.get(text_key(uid), db=view.tables.workitems)
+            if row is None and view.txn.get(text_key(uid), db=view.tables.removed) is not None:
+                raise Gone("The workitem was deleted.")
+        if row is None:
+            raise NotFound("There is no such workitem.")
+        return workitem_of(row)
+
+    def candidates(self, keys: tuple[MatchKey, ...]) -> Iterator[Workitem]:
+        """Those that may match."""
+        return search(self._environment, keys)
+
+    # -- reports --
+
+    def queued(self, receiver: str, after: int = 0, limit: int = 100) -> tuple[QueuedReport, ...]:
+        """The next reports."""
+        self._forget_in_time()
+        beginning = pair_key(receiver)
+        first = queue_key(receiver, max(after, self._delivered.get(receiver, 0)) + 1)
+        rows: list[tuple[bytes, bytes]] = []
+        with self._environment.read() as view, view.txn.cursor(view.tables.queues) as cursor:
+            if limit > 0 and cursor.set_range(first):
+                for key, row in cursor.iternext():
+                    if not key.startswith(beginning) or len(rows) == limit:
+                        break
+                    rows.append((key, row))
+        return tuple(report_of(sequence_of(key), row) for key, row in rows)
+
+    def delivered(self, receiver: str, up_to: int) -> None:
+        """Forgets them: here now, on disk a little later."""
+        up_to = min(up_to, self.latest())
+        with self._lock:
+            if not self._delivered:
+                self._forget_at = time.monotonic() + _FORGET_SECONDS
+            self._delivered[receiver] = max(up_to, self._delivered.get(receiver, 0))
+
+    def receivers(self) -> tuple[str, ...]:
+        """Ascending."""
+        found: set[str] = set()
+        with self._environment.read() as view:
+            for table in (view.tables.subscribed, view.tables.generators):
+                found.update(receiver for receiver, _ in _last_pairs(view, table))
+            for receiver, last in _last_pairs(view, view.tables.queues):
+                if sequence_of(last) > self._delivered.get(receiver, 0):
+                    found.add(receiver)
+        return tuple(sorted(found))
+
+    def latest(self) -> int:
+        """The sequence number given last."""
+        self._forget_in_time()
+        with self._environment.read() as view:
+            return worklist_changes.latest(view)
+
+    def _forget_in_time(self) -> None:
+        if self._delivered and time.monotonic() >= self._forget_at:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Takes from the disk what was delivered. What fails is tried again later."""
+        with self._lock:
+            delivered = dict(self._delivered)
+            self._forget_at = time.monotonic() + _FORGET_SECONDS
+        if not delivered or self._commits.within():
+            return
+
+        def decide(transaction: LMDBWorklistTransaction) -> None:
+            for receiver, up_to in delivered.items():
+                transaction.forget(receiver, up_to)
+
+        with contextlib.suppress(StorageUnavailable):
+            self._commits.run(decide)
+            with self._lock:
+                for receiver, up_to in delivered.items():
+                    if self._delivered.get(receiver) == up_to:
+                        del self._delivered[receiver]
+
+    def close(self) -> None:
+        """Frees what is held. Idempotent. Nothing acknowledged depends on it."""
+        self._forget()
+        self._environment.close()
+
+    def after_fork(self) -> None:
+        """In the child no other thread exists, and what was delivered is the parent's to forget."""
+        self._lock = threading.Lock()
+        self._delivered = {}
+
+
+def _last_pairs(view: WorklistView, table: lmdb._Database) -> Iterator[tuple[str, bytes]]:
+    """The first texts of the pairs of a table, each with its last pair."""
+    with view.txn.cursor(table) as cursor:
+        there = cursor.first()
+        while there:
+            following = behind_pairs(cursor.key())
+            more = cursor.set_range(following)
+            last = cursor.prev() if more else cursor.last()
+            assert last
+            yield first_of(cursor.key()), cursor.key()
+            there = more and cursor.set_range(following)
+
+
+_stores: Final[weakref.WeakSet[LMDBWorklistStore]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for store in _stores:
+        store.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

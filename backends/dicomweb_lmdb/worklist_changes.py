@@ -1,0 +1,190 @@
+"""What one decision sees of the worklist and does to it, within a write transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import lmdb
+
+from dicomweb_core.rules.workitem_terms import order_of, terms
+from dicomweb_core.values.workitems import EventReport, Generator, Subscription, Workitem
+from dicomweb_lmdb.worklist_rows import (
+    EVERY,
+    LATEST_KEY,
+    WorklistView,
+    first_of,
+    generator_key,
+    generator_of,
+    generator_row,
+    pack_sequence,
+    pair_key,
+    queue_key,
+    report_row,
+    second_of,
+    sequence_of,
+    subscription_of,
+    subscription_row,
+    text_key,
+    workitem_of,
+    workitem_row,
+)
+
+_BATCH: Final = 1_000
+_NOTHING: Final = b""
+
+
+class LMDBWorklistTransaction:
+    """`wrote` says whether anything was attempted to be changed: only then there is something to undo."""
+
+    def __init__(self, view: WorklistView) -> None:
+        self._view = view
+        self.wrote = False
+
+    # -- workitems --
+
+    def get(self, uid: str) -> Workitem | None:
+        """None when there is none."""
+        row = self._view.txn.get(text_key(uid), db=self._view.tables.workitems)
+        return None if row is None else workitem_of(row)
+
+    def was_deleted(self, uid: str) -> bool:
+        """Whether it was removed."""
+        return self._view.txn.get(text_key(uid), db=self._view.tables.removed) is not None
+
+    def put(self, workitem: Workitem) -> None:
+        """Creates or replaces it."""
+        row, old = workitem_row(workitem), self.get(workitem.uid)
+        txn, tables = self._writing()
+        if old is None:
+            txn.delete(text_key(workitem.uid), db=tables.removed)
+        txn.put(text_key(workitem.uid), row, db=tables.workitems)
+        self._index(old, workitem)
+
+    def remove(self, uid: str) -> None:
+        """With its subscriptions. Without effect if there is none."""
+        old = self.get(uid)
+        if old is None:
+            return
+        txn, tables = self._writing()
+        self._index(old, None)
+        txn.delete(text_key(uid), db=tables.workitems)
+        txn.put(text_key(uid), _NOTHING, db=tables.removed)
+        for subscription in self.subscriptions(uid):
+            self.unsubscribe(uid, subscription.receiver)
+
+    def uids(self) -> Iterator[str]:
+        """Ascending. The transaction may write meanwhile."""
+        for key, _ in self._rows(self._view.tables.workitems, _NOTHING):
+            yield key.decode("utf-8")
+
+    def _index(self, old: Workitem | None, new: Workitem | None) -> None:
+        before, after = _index_rows(old), _index_rows(new)
+        txn, table = self._view.txn, self._view.tables.terms
+        for term, order in before - after:
+            txn.delete(term, order, db=table)
+        for term, order in after - before:
+            txn.put(term, order, db=table)
+
+    # -- subscriptions --
+
+    def subscriptions(self, uid: str) -> tuple[Subscription, ...]:
+        """By receiver."""
+        found = self._rows(self._view.tables.subscriptions, pair_key(uid))
+        return tuple(subscription_of(uid, second_of(key), row) for key, row in found)
+
+    def subscriptions_of(self, receiver: str) -> Iterator[Subscription]:
+        """By workitem. The transaction may write meanwhile."""
+        for key, _ in self._rows(self._view.tables.subscribed, pair_key(receiver)):
+            uid = second_of(key)
+            row = self._view.txn.get(pair_key(uid, receiver), db=self._view.tables.subscriptions)
+            if row is not None:
+                yield subscription_of(uid, receiver, row)
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Creates or replaces it."""
+        txn, tables = self._writing()
+        uid, receiver = subscription.workitem, subscription.receiver
+        txn.put(pair_key(uid, receiver), subscription_row(subscription), db=tables.subscriptions)
+        txn.put(pair_key(receiver, uid), _NOTHING, db=tables.subscribed)
+
+    def unsubscribe(self, uid: str, receiver: str) -> None:
+        """Without effect if there is none."""
+        txn, tables = self._writing()
+        txn.delete(pair_key(uid, receiver), db=tables.subscriptions)
+        txn.delete(pair_key(receiver, uid), db=tables.subscribed)
+
+    def generators(self) -> tuple[Generator, ...]:
+        """By receiver, those without filter first."""
+        found = self._rows(self._view.tables.generators, _NOTHING)
+        return tuple(generator_of(first_of(key), row) for key, row in found)
+
+    def put_generator(self, generator: Generator) -> None:
+        """Creates or replaces it."""
+        row = generator_row(generator)
+        txn, tables = self._writing()
+        txn.put(generator_key(generator.receiver, filtered=generator.filter is not None), row, db=tables.generators)
+
+    def remove_generator(self, receiver: str, *, filtered: bool) -> None:
+        """Without effect if there is none."""
+        txn, tables = self._writing()
+        txn.delete(generator_key(receiver, filtered=filtered), db=tables.generators)
+
+    # -- reports --
+
+    def queue(self, receiver: str, report: EventReport) -> None:
+        """Appends it."""
+        row = report_row(report, time.time())
+        txn, tables = self._writing()
+        sequence = latest(self._view) + 1
+        txn.put(LATEST_KEY, pack_sequence(sequence), db=tables.store)
+        txn.put(queue_key(receiver, sequence), row, db=tables.queues)
+
+    def discard(self, receiver: str) -> None:
+        """Forgets what is queued."""
+        self.forget(receiver, latest(self._view))
+
+    def forget(self, receiver: str, up_to: int) -> None:
+        """Forgets what is queued up to a sequence number."""
+        beginning, last = pair_key(receiver), queue_key(receiver, up_to)
+        if not any(key <= last for key, _ in self._rows(self._view.tables.queues, beginning, most=1)):
+            return
+        txn, tables = self._writing()
+        with txn.cursor(tables.queues) as cursor:
+            there = cursor.set_range(beginning)
+            while there and cursor.key().startswith(beginning) and cursor.key() <= last:
+                there = cursor.delete()
+
+    def _writing(self) -> WorklistView:
+        self.wrote = True
+        return self._view
+
+    def _rows(self, table: lmdb._Database, beginning: bytes, most: int = _BATCH) -> Iterator[tuple[bytes, bytes]]:
+        """Keys that begin so, and their values, read in batches: what is written meanwhile does not disturb it."""
+        after = beginning
+        while True:
+            batch: list[tuple[bytes, bytes]] = []
+            with self._view.txn.cursor(table) as cursor:
+                if cursor.set_range(after):
+                    for key, value in cursor.iternext():
+                        if len(batch) == most or not key.startswith(beginning):
+                            break
+                        batch.append((key, value))
+            yield from batch
+            if len(batch) < most:
+                return
+            after = batch[-1][0] + b"\x00"
+
+
+def latest(view: WorklistView) -> int:
+    """The sequence number given last."""
+    packed = view.txn.get(LATEST_KEY, db=view.tables.store)
+    return 0 if packed is None else sequence_of(packed)
+
+
+def _index_rows(workitem: Workitem | None) -> set[tuple[bytes, bytes]]:
+    if workitem is None:
+        return set()
+    order = order_of(workitem.uid, workitem.attributes)
+    return {(term, order) for term in (EVERY, *terms(workitem.attributes))}

@@ -1,0 +1,94 @@
+"""What a backend for the worklist promises (PS3.18 11, PS3.4 CC). Prove yours with `dicomweb_core.testing`.
+
+What has to happen together happens in one `transact`: a decision reads and writes in isolation from all others, of all
+threads and processes, and its events are queued with it. Outside of it, reads see what was committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
+
+from dicomweb_core.values.queries import MatchKey
+from dicomweb_core.values.workitems import EventReport, Generator, QueuedReport, Subscription, Workitem
+
+T = TypeVar("T")
+
+
+class WorklistTransaction(Protocol):
+    """What a decision sees and does. Valid within `transact` only; it sees its own writes."""
+
+    def get(self, uid: str) -> Workitem | None:
+        """None when there is none; then `was_deleted` says whether there was."""
+
+    def was_deleted(self, uid: str) -> bool:
+        """Whether a workitem of this UID was removed and is remembered (410)."""
+
+    def put(self, workitem: Workitem) -> None:
+        """Creates it, or takes the place of the one with this UID."""
+
+    def remove(self, uid: str) -> None:
+        """Removes the workitem and its subscriptions and remembers its UID. Queued reports stay."""
+
+    def uids(self) -> Iterator[str]:
+        """Of all workitems, in ascending order."""
+
+    def subscriptions(self, uid: str) -> tuple[Subscription, ...]:
+        """To a workitem, by receiver in ascending order."""
+
+    def subscriptions_of(self, receiver: str) -> Iterator[Subscription]:
+        """Of an AE, by workitem in ascending order."""
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Takes the place of the one of this receiver to this workitem."""
+
+    def unsubscribe(self, uid: str, receiver: str) -> None:
+        """Without effect if there is none."""
+
+    def generators(self) -> tuple[Generator, ...]:
+        """All, by receiver, those without filter first."""
+
+    def put_generator(self, generator: Generator) -> None:
+        """Takes the place of the one of this receiver and this kind, filtered or not."""
+
+    def remove_generator(self, receiver: str, *, filtered: bool) -> None:
+        """Without effect if there is none."""
+
+    def queue(self, receiver: str, report: EventReport) -> None:
+        """Appends to what the receiver will get."""
+
+    def discard(self, receiver: str) -> None:
+        """Forgets what is queued for a receiver."""
+
+
+class WorklistStore(Protocol):
+    """Workitems, subscriptions, reports to be delivered. Used by many threads and processes at once."""
+
+    def transact(self, decide: Callable[[WorklistTransaction], T]) -> T:
+        """Runs a decision; what it did is durable and visible at once when this returns.
+
+        An exception out of `decide` undoes everything and passes through. `decide` may be run more than once and does
+        nothing but through its argument; no decision waits for a client. Raises StorageUnavailable.
+        """
+
+    def get(self, uid: str) -> Workitem:
+        """Raises NotFound, Gone."""
+
+    def candidates(self, keys: tuple[MatchKey, ...]) -> Iterator[Workitem]:
+        """Those that may match, too many is allowed, too few never; by Scheduled Procedure Step Start DateTime, then by
+        UID. Holds no transaction while it is suspended."""
+
+    def queued(self, receiver: str, after: int = 0, limit: int = 100) -> tuple[QueuedReport, ...]:
+        """The next reports of a receiver behind a sequence number, ascending."""
+
+    def delivered(self, receiver: str, up_to: int) -> None:
+        """Forgets the reports of a receiver up to this sequence number. Need not be durable: they come at least once."""
+
+    def receivers(self) -> Iterable[str]:
+        """AE titles with a subscription, a generator, or something queued."""
+
+    def latest(self) -> int:
+        """Grows with every report queued, for any receiver: cheap enough to be asked every few milliseconds."""
+
+    def close(self) -> None:
+        """Frees what is held. Idempotent. Nothing acknowledged depends on it."""
