@@ -41,7 +41,6 @@ from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.queries import AttributePath, Level, MatchKey, Query
 from dicomweb_core.values.resources import SeriesRef, StudyRef
 
-
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 
 _OF_STUDY: Final = {"00080060": "00080061", "00080016": "00080062"}

@@ -49,7 +49,7 @@ class WorkitemQuery:
 
 
 def parse_workitem_query(query: str, limits: Limits) -> WorkitemQuery:
-    """From the part of the URL behind `?` as it was sent. Raises InvalidQuery, which names the parameter; URITooLong."""
+    """From the part of the URL behind `?` as it was sent. Raises InvalidQuery with the name, URITooLong."""
     if len(query) > limits.uri_bytes:
         raise URITooLong("The query is too long.", limit="uri_bytes", ceiling=limits.uri_bytes)
     reserved: dict[str, list[str]] = {}

@@ -1,7 +1,7 @@
 """Query parameters of the worklist that name something (PS3.18 11; the editions have spelled them differently).
 
-A name counts without hyphens, underscores and case. Where PS3.18 prints `?{workitem}` some clients send the name and the
-value, some the value alone: without the name, a parameter that is a UID and has no value is taken for it.
+A name counts without hyphens, underscores and case. Where PS3.18 prints `?{workitem}` some clients send name and value,
+some the value alone: without the name, a parameter that is a UID and has no value is taken for it.
 """
 
 from __future__ import annotations
