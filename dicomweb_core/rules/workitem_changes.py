@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from dicomweb_core.errors import InvalidWorkitemRequest, WorkitemConflict
+from dicomweb_core.rules.texts import texts_of
 from dicomweb_core.rules.workitem_checks import (
     COMMUNICATIONS,
     CONTACT,
@@ -278,9 +279,10 @@ def _uid(text: str) -> str | None:
 
 def _proof(given: str | None, attributes: Attributes, warning: str) -> str | None:
     """The Transaction UID of a request, which no error quotes."""
-    found = {uid for text in (given or "", first_text(attributes, TRANSACTION_UID)) if (uid := _uid(text)) is not None}
+    texts = (given or "", *texts_of(attributes.get(TRANSACTION_UID)))
+    found = {uid for text in texts if (uid := _uid(text)) is not None}
     if len(found) > 1:
-        sentence = "The Transaction UID of the URL and that of the data set differ."
+        sentence = "Several Transaction UIDs are given, and they differ."
     elif all(map(is_uid, found)):
         return next(iter(found), None)
     else:

@@ -6,8 +6,9 @@ Data sets are in the form that `codecs.dicom_json.normalised` promises. No viola
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Final, NamedTuple
 
 from dicomweb_core.codecs.dictionary import keyword_of
@@ -31,7 +32,7 @@ from dicomweb_core.values.uids import is_uid
 from dicomweb_core.values.workitems import UPS_PUSH, WorkitemState
 
 MOST_VIOLATIONS: Final = 100
-"""A check ends behind about so many: nobody reads more."""
+"""A check ends behind so many: nobody reads more."""
 
 STATE: Final = "00741000"
 SOP_CLASS_UID: Final = "00080016"
@@ -159,13 +160,16 @@ def missing_for(state: WorkitemState, attributes: Attributes) -> list[Path]:
 
 
 def _check(attributes: Attributes, rows: Members, column: _Column) -> list[Violation]:
-    found: list[Violation] = []
+    return list(islice(_violations(attributes, rows, column), MOST_VIOLATIONS))
+
+
+def _violations(attributes: Attributes, rows: Members, column: _Column) -> Iterator[Violation]:
     pending: deque[tuple[Path, Attributes, Members]] = deque([((), attributes, rows)])
-    while pending and len(found) < MOST_VIOLATIONS:
+    while pending:
         path, item, members = pending.popleft()
         for row in members.values():
             if violation := _missing(path, item, row, column):
-                found.append(violation)
+                yield violation
         for tag, attribute in item.items():
             here = (*path, tag)
             member = members.get(tag)
@@ -173,11 +177,10 @@ def _check(attributes: Attributes, rows: Members, column: _Column) -> list[Viola
             if violation is None and member is not None:
                 violation = _present(here, attribute, member, column)
             if violation is not None:
-                found.append(violation)
+                yield violation
                 continue
             inner = member.members if member is not None else {}
             pending += [(here, one, inner) for one in items_of(attribute)]
-    return found[:MOST_VIOLATIONS]
 
 
 def _missing(path: Path, item: Attributes, row: Requirement, column: _Column) -> Violation | None:

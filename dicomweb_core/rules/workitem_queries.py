@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 from dicomweb_core.errors import InvalidQuery, InvalidWorkitemRequest, URITooLong
 from dicomweb_core.rules.match_keys import Given, Matching, Path, match_keys, path_of
 from dicomweb_core.rules.workitem_codes import Code
-from dicomweb_core.rules.workitem_requirements import matchable, single_value_only
+from dicomweb_core.rules.workitem_requirements import SPECIFIC_CHARACTER_SET, matchable, single_value_only
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.queries import MatchKey, SingleValue, Wildcard, WithinItem
 
@@ -30,10 +30,13 @@ _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 def workitem_keys(
     pairs: Iterable[tuple[str, str]], limits: Limits, matching: Matching = LITERAL
 ) -> tuple[MatchKey, ...]:
-    """The match keys of attribute identifiers and values, both decoded. Raises InvalidQuery."""
+    """The match keys of attribute identifiers and values, both decoded. Specific Character Set is none, and says
+    nothing: values are Unicode (PS3.4 C.2.2.2). Raises InvalidQuery."""
     given: dict[Path, Given] = {}
     for name, value in pairs:
         path = path_of(name, limits)
+        if path == (SPECIFIC_CHARACTER_SET,):
+            continue
         if path is None or not matchable(path):
             shown = repr(name if len(name) <= 80 else name[:80] + "…")
             raise InvalidQuery(f"{shown} is no attribute that can be matched in workitems (PS3.4 Table CC.2.5-3).")
@@ -66,12 +69,13 @@ def parse_filter(query: str, limits: Limits) -> tuple[tuple[MatchKey, ...], str]
             for name, value in parameters
             if name and name.lower() not in _PARAMETERS and not name[0].islower()
         ]
-    if not pairs:
+    keys = workitem_keys(pairs, limits)
+    if not keys:
         raise InvalidWorkitemRequest(
             "A filtered subscription needs a filter (PS3.18 Table 11.10.1-2).", code=Code.INVALID_ARGUMENT
         )
     text = "&".join(f"{quote(name, safe='.')}={quote(value, safe='')}" for name, value in pairs)
-    return workitem_keys(pairs, limits), text
+    return keys, text
 
 
 def _pairs(raw: str) -> list[tuple[str, str]]:

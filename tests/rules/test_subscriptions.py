@@ -370,6 +370,7 @@ def test_a_filter_in_every_spelling(query: str) -> None:
             Range("20240101000000000000", None),
             id="U110 open",
         ),
+        pytest.param("SpecificCharacterSet=ISO_IR%20192&PatientID=1", SingleValue("1"), id="a character set is no key"),
         pytest.param("filter=SOPInstanceUID=1.2,1.3", AnyUID(frozenset({"1.2", "1.3"})), id="list of UIDs"),
         pytest.param(
             "filter=GenderIdentitySequence.EffectiveStartDateTime=2024",
@@ -383,7 +384,18 @@ def test_values_of_a_filter(query: str, condition: Condition) -> None:
     assert key.condition == condition
 
 
-@pytest.mark.parametrize("query", ["", "filter=", "filter", "deletionlock=true", "deletionlock=true&filter=", "foo=1"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "filter=",
+        "filter",
+        "deletionlock=true",
+        "deletionlock=true&filter=",
+        "foo=1",
+        "SpecificCharacterSet=ISO_IR%20192",
+    ],
+)
 def test_a_filter_is_needed_U078(query: str) -> None:
     with pytest.raises(BadRequest):
         parse_filter(query, LIMITS)

@@ -241,6 +241,11 @@ def test_a_transaction_uid_is_never_quoted_U023(two: tuple[str | None, str | Non
     assert all(uid not in told for uid in (OURS, THEIRS, "secret"))
 
 
+def test_several_transaction_uids_in_the_data_set_are_refused() -> None:
+    with pytest.raises(InvalidWorkitemRequest):
+        update(workitem(IN_PROGRESS), ProcedureStepLabel="New", TransactionUID=[OURS, THEIRS])
+
+
 def test_one_wrong_attribute_and_nothing_is_changed_U036_U034() -> None:
     with pytest.raises(InvalidWorkitemRequest) as refused:
         update(workitem(), ProcedureStepLabel="New", ProcedureStepState="IN PROGRESS", PatientName="Other")
@@ -269,6 +274,13 @@ def test_an_empty_value_blanks_U038() -> None:
     with pytest.raises(InvalidWorkitemRequest) as refused:
         update(before, ProcedureStepLabel=None)
     assert refused.value.code == 0x0121
+
+
+def test_to_blank_what_is_blank_is_no_change_U040() -> None:
+    assert (
+        update(workitem(), PatientComments=None, StudyInstanceUID=None, ScheduledStationNameCodeSequence=None)
+        == Change()
+    )
 
 
 UPDATES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
@@ -350,6 +362,15 @@ def test_an_update_is_idempotent_U040(first: dict[str, Any], second: dict[str, A
 )
 def test_the_reports_of_an_update(values: dict[str, Any], expected: list[tuple[int, Attributes]]) -> None:
     assert update(workitem(), **values).reports == tuple(EventReport(UID, EventType(n), a) for n, a in expected)
+
+
+def test_a_reason_for_cancellation_is_reported_of_a_canceled_workitem_only() -> None:
+    why = attributes(ReasonForCancellation="perhaps")
+    before = of(update(workitem(IN_PROGRESS), OURS, ProcedureStepProgressInformationSequence=why))
+    change = update(before, OURS, InputReadinessState="INCOMPLETE")
+    assert [report.attributes for report in change.reports] == [
+        attributes(InputReadinessState="INCOMPLETE", ProcedureStepState="IN PROGRESS")
+    ]
 
 
 def test_several_reports_come_in_order_and_once() -> None:

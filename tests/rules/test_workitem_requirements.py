@@ -301,6 +301,16 @@ def test_what_may_be_made_empty_U038(keyword: str, allowed: bool) -> None:
     assert violations == ([] if allowed else [(keyword, Code.MISSING_VALUE)])
 
 
+def test_members_of_an_item_may_be_empty_U038() -> None:
+    item = attributes(ProcedureStepProgress="5", ProcedureStepProgressDescription=None, ReasonForCancellation=None)
+    before = attributes(ProcedureStepProgressDescription="begun", ReasonForCancellation="none")
+    stored = STORED | attributes(ProcedureStepProgressInformationSequence=before)
+    assert check_update(attributes(ProcedureStepProgressInformationSequence=item), stored) == []
+    uri = attributes(ContactURI=None)
+    given = attributes(ProcedureStepProgressInformationSequence=attributes(ProcedureStepCommunicationsURISequence=uri))
+    assert [name.split(".")[-1] for name, _ in found(check_update(given, STORED))] == ["ContactURI"]
+
+
 def test_items_may_lack_what_may_be_empty_unless_the_site_is_strict_U052() -> None:
     given = attributes(UnifiedProcedureStepPerformedProcedureSequence=performed(OutputInformationSequence=...))
     assert check_update(given, STORED) == []
@@ -378,7 +388,7 @@ def test_both_need_what_they_had_from_the_beginning(state: WorkitemState, keywor
         *((name, True) for name in ("ScheduledHumanPerformersSequence.HumanPerformerCodeSequence.CodeValue",)),
         *((name, False) for name in ("TransactionUID", "ScheduledStationNameCodeSequence.CodeMeaning")),
         *((name, False) for name in ("ScheduledProcessingParametersSequence.ValueType", "StudyDate")),
-        *((name, False) for name in ("SpecificCharacterSet",)),
+        *((name, False) for name in ("SpecificCharacterSet", "TimezoneOffsetFromUTC")),
         *((name, False) for name in ("ProcedureStepProgressInformationSequence", "PatientComments")),
         *((name, False) for name in ("ScheduledStationNameCodeSequence.TransactionUID",)),
     ],
