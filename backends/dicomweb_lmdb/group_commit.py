@@ -83,7 +83,7 @@ class GroupCommit:
         try:
             self._decide(group)
         except BaseException:
-            # Not a matter of a decision: the others may try for themselves.
+            # This thread was interrupted, or there is no transaction: the others may try for themselves.
             with self._changed:
                 self._waiting = [one for one in (*group, *self._waiting) if one is not mine and not one.done]
             raise
@@ -119,7 +119,7 @@ class GroupCommit:
                     one.result = one.decide(transaction)
                 except lmdb.Error:
                     raise
-                except Exception as error:
+                except BaseException as error:
                     if transaction.wrote:
                         raise _NotTogether from error
                     one.error = error
@@ -129,7 +129,7 @@ class GroupCommit:
         try:
             with self._environment.write() as view:
                 one.result = one.decide(LMDBWorklistTransaction(view))
-        except Exception as error:
+        except BaseException as error:
             one.error = error
         one.done = True
 

@@ -118,10 +118,13 @@ def workitem_row(workitem: Workitem) -> bytes:
     return orjson.dumps([*fields, orjson.Fragment(json_text(workitem.attributes))])
 
 
+_STATES: Final = {state.value: state for state in WorkitemState}
+
+
 def workitem_of(row: bytes) -> Workitem:
     """What `workitem_row` packed."""
     uid, state, transaction_uid, performer, changed, attributes = orjson.loads(row)
-    return Workitem(uid, WorkitemState(state), attributes, transaction_uid, performer, changed)
+    return Workitem(uid, _STATES[state], attributes, transaction_uid, performer, changed)
 
 
 def subscription_row(subscription: Subscription) -> bytes:

@@ -75,14 +75,16 @@ class WorklistStore(Protocol):
         """Raises NotFound, Gone."""
 
     def candidates(self, keys: tuple[MatchKey, ...]) -> Iterator[Workitem]:
-        """Those that may match, too many is allowed, too few never; by Scheduled Procedure Step Start DateTime, then by
-        UID. Holds no transaction while it is suspended."""
+        """Those that may match, too many is allowed, too few never; by Scheduled Procedure Step Start DateTime as it is
+        written (`rules.workitem_terms.start_of`), then by UID. Holds no transaction while it is suspended: what is
+        written meanwhile may be seen as it was or as it is; if its start moves, twice or not at all."""
 
     def queued(self, receiver: str, after: int = 0, limit: int = 100) -> tuple[QueuedReport, ...]:
         """The next reports of a receiver behind a sequence number, ascending."""
 
     def delivered(self, receiver: str, up_to: int) -> None:
-        """Forgets the reports of a receiver up to this sequence number. Need not be durable: they come at least once."""
+        """Forgets the reports of a receiver up to this sequence number. Need not be durable, other processes may see
+        them a little longer: they come at least once."""
 
     def receivers(self) -> Iterable[str]:
         """AE titles with a subscription, a generator, or something queued."""

@@ -324,5 +324,7 @@ _SEARCHES: tuple[tuple[MatchKey, ...], ...] = (
     (MatchKey(START, "DT", Range("20260103000000000000", None), timezone=840), *_STATES[1]),
     (MatchKey(START, "DT", Range(None, "20260109235959999999"), timezone=-720), _STATION),
     (MatchKey(START, "DT", Range("20260103000000000000", None)), MatchKey(START, "DT", Range(None, "20260104"))),
+    (MatchKey(START, "DT", Range("20261231000000000000", None)),),
+    (MatchKey(START, "DT", Range("20260110000000000000+0900", "20260110235959999999+0900")),),
     (MatchKey(START, "DT", EmptyValue()),),
 )

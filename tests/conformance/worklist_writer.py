@@ -24,11 +24,10 @@ def write(store: LMDBWorklistStore, first: int) -> None:
     """Until it is killed."""
     number = first
     while True:
-        made = workitem(number)
 
         def decide(transaction: WorklistTransaction, number: int = number) -> None:
-            transaction.put(made)
-            transaction.subscribe(Subscription(made.uid, "A", deletion_lock=True))
+            transaction.put(workitem(number))
+            transaction.subscribe(Subscription(uid_of(number), "A", deletion_lock=True))
             transaction.queue("A", report(number, count=number))
             transaction.queue("B", report(number, count=number))
 

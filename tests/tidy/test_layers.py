@@ -25,7 +25,15 @@ CORE_RINGS = {
 }
 """Ring of the core -> what of the core it may import."""
 
-BACKEND = {"errors", "values", "storage", "rules.matching", "rules.summaries", "rules.index_terms"}
+BACKEND = {
+    "errors",
+    "values",
+    "storage",
+    "rules.matching",
+    "rules.summaries",
+    "rules.index_terms",
+    "rules.workitem_terms",
+}
 ADAPTER = {"errors", "values", "server", "storage", "rules.store_report"}
 
 FOREIGN = {
