@@ -252,7 +252,11 @@ def test_every_fl_reads_back_as_the_same_number(numbers: list[float]) -> None:
             assert str(np.float32(number)).lower()[:3] == text.lower()[:3]
         else:
             assert struct.pack("<f", text) == struct.pack("<f", number)
-            assert len(repr(text)) <= len(repr(number))
+            assert significant_digits(text) <= significant_digits(number)
+
+
+def significant_digits(number: float) -> int:
+    return len(Decimal(repr(number)).normalize().as_tuple().digits)
 
 
 # -- VRs that are not written --------------------------------------------------------------------------------------
