@@ -373,11 +373,12 @@ def test_update_is_refused_as_a_whole(client: WorklistClient, values: dict[str, 
 
 
 def test_update_replaces_sequences_and_blanks_U037_U038(client: WorklistClient) -> None:
-    client.create(ScheduledStationNameCodeSequence=[code("A"), code("B")], CommentsOnTheScheduledProcedureStep="x")
-    assert client.update(ScheduledStationNameCodeSequence=[code("C")], CommentsOnTheScheduledProcedureStep=None).status == 200
+    client.create(ScheduledStationNameCodeSequence=[code("A"), code("B")], ScheduledStationClassCodeSequence=code())
+    change = {"ScheduledStationNameCodeSequence": [code("C")], "ScheduledStationClassCodeSequence": None}
+    assert client.update(**change).status == 200
     stored = client.workitem()
     assert [value(item, "00080100") for item in stored["00404025"]["Value"]] == ["C"]
-    assert stored["00400400"] == {"vr": "LT"}
+    assert stored["00404026"] == {"vr": "SQ"}
 
 
 def test_update_is_idempotent_U040(client: WorklistClient) -> None:
