@@ -8,7 +8,6 @@ from typing import Final
 from dicomweb_core import InstanceStore, WorklistStore
 from dicomweb_memory import MemoryInstanceStore, MemoryWorklistStore
 
-
 _WORKLIST: Final = "worklist"
 """Where the worklist is in the folder of a store."""
 

@@ -36,7 +36,7 @@ from dicomweb_core.services.retrieve import JSON, METADATA_OFFERS, XML
 from dicomweb_core.services.site import Scope, Site
 from dicomweb_core.services.texts import TextForm
 from dicomweb_core.services.workitem_request import sent_dataset
-from dicomweb_core.storage.worklists import WorklistTransaction
+from dicomweb_core.storage.worklists import WorklistStore, WorklistTransaction
 from dicomweb_core.values.attributes import json_text
 from dicomweb_core.values.messages import HeaderList, Request, Response
 from dicomweb_core.values.workitems import EventReport, Workitem
@@ -88,11 +88,11 @@ def create(site: Site, request: Request, target: Target, accept: Accept, scope: 
 def retrieve(site: Site, request: Request, target: Target, accept: Accept, scope: Scope) -> Response:
     """Retrieve (PS3.18 11.5). Raises NotFound, Gone, NotAcceptable."""
     offer = choose(accept, WORKITEM_OFFERS)
-    workitem = site.required_worklist.get(target.workitem)
+    workitem = _found(site.required_worklist, target.workitem)
     if not scope.admits(workitem.attributes):
-        raise _no_such_workitem()
+        raise NoSuchWorkitem("There is no such workitem.", code=Code.NO_SUCH_WORKITEM)
     form = TextForm.of(accept, offer)
-    url = workitem_url(request, workitem.uid)
+    url = workitem_url(request, target.workitem)
     text = json_text(workitem.attributes)
     located = (("Content-Location", url),)
     if offer.item == JSON:
@@ -247,8 +247,13 @@ def _queue(transaction: WorklistTransaction, receivers: Iterable[str], reports: 
             transaction.queue(receiver, report)
 
 
-def _no_such_workitem() -> NotFound:
-    return NoSuchWorkitem("There is no such workitem.", code=Code.NO_SUCH_WORKITEM)
+def _found(worklist: WorklistStore, uid: str) -> Workitem:
+    try:
+        return worklist.get(uid)
+    except Gone:
+        raise
+    except NotFound:
+        raise NoSuchWorkitem("There is no such workitem.", code=Code.NO_SUCH_WORKITEM) from None
 
 
 def _now() -> datetime:
