@@ -10,10 +10,12 @@ server.search_studies({"PatientName": "DOE*"})
 
 from dicomweb_core.errors import DICOMwebError
 from dicomweb_core.rules.store_report import FailedItem, StoredItem, StoreReport
+from dicomweb_core.rules.workitem_changes import WorklistPolicy
 from dicomweb_core.server import OriginServer
 from dicomweb_core.services.codec_processes import CodecProcesses
 from dicomweb_core.services.site import Access, Authorize, allow_all
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
+from dicomweb_core.storage.worklists import WorklistStore
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.messages import Body, Request, Response
 
@@ -32,5 +34,7 @@ __all__ = [
     "Response",
     "StoreReport",
     "StoredItem",
+    "WorklistPolicy",
+    "WorklistStore",
     "allow_all",
 ]

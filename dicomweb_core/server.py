@@ -26,12 +26,21 @@ from dicomweb_core.errors import (
     Unauthorized,
     UnsupportedMediaType,
     URITooLong,
+    WorkitemRefused,
 )
 from dicomweb_core.http_status import status_of
 from dicomweb_core.rules.cross_origin import cross_origin_headers, is_preflight, varies_by_origin
 from dicomweb_core.rules.negotiation import Accept
 from dicomweb_core.rules.query_parser import parse_metadata_fields, parse_query
-from dicomweb_core.rules.targets import Target, Transaction, allowed_methods, find_resource, parse_target
+from dicomweb_core.rules.targets import (
+    WORKLIST_TRANSACTIONS,
+    Target,
+    Transaction,
+    allowed_methods,
+    find_resource,
+    parse_target,
+)
+from dicomweb_core.rules.workitem_changes import WorklistPolicy
 from dicomweb_core.services import (
     bulkdata,
     capabilities,
@@ -42,6 +51,8 @@ from dicomweb_core.services import (
     store_request,
     thumbnails,
     uri_service,
+    workitems,
+    worklist_subscriptions,
 )
 from dicomweb_core.services.calls import Calls
 from dicomweb_core.services.codec import CodecInProcess, FrameCodec
@@ -50,6 +61,7 @@ from dicomweb_core.services.frame_cache import FrameCache
 from dicomweb_core.services.picture_cache import AttributesCache, PictureCache
 from dicomweb_core.services.site import Access, Authorize, Scope, Site, allow_all
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
+from dicomweb_core.storage.worklists import WorklistStore
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.messages import Body, HeaderList, Request, Response
 from dicomweb_core.values.resources import InstanceRef, SeriesRef, StudyRef
@@ -72,6 +84,8 @@ class OriginServer(Calls):
         self,
         *,
         instances: InstanceStore,
+        worklist: WorklistStore | None = None,
+        worklist_policy: WorklistPolicy | None = None,
         limits: Limits | None = None,
         authorize: Authorize = allow_all,
         on_duplicate: OnDuplicate = OnDuplicate.KEEP,
@@ -87,8 +101,8 @@ class OriginServer(Calls):
         cache_control: str = "private, no-cache",
         content_codings: Sequence[str] = _CODINGS,
     ) -> None:
-        """`require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it. `codec` None:
-        frames are decoded and encoded in this process.
+        """Without `worklist` there is no Worklist Service. `codec` None: frames are decoded and encoded in this
+        process. `require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it.
 
         `cache_control` is what caches may do with what is read: by default a browser keeps it for its user and asks
         each time whether it still holds, which costs no retrieval. Errors and reports are never kept.
@@ -118,6 +132,8 @@ class OriginServer(Calls):
                 frame_cache=FrameCache(limits.frame_cache_bytes),
                 picture_cache=PictureCache(limits.picture_cache_bytes),
                 attributes_cache=AttributesCache(limits.attributes_cache_bytes),
+                worklist=worklist,
+                worklist_policy=worklist_policy or WorklistPolicy(),
             )
         )
         self._cors_origins = frozenset(cors_origins)
@@ -125,6 +141,7 @@ class OriginServer(Calls):
         self._kept = ("Cache-Control", cache_control)
         self._vary = ("Vary", _NEGOTIATED + (", Origin" if varies_by_origin(self._cors_origins) else ""))
         self._require_accept = require_accept
+        self._has_worklist = worklist is not None
 
     def handle(self, request: Request) -> Response:
         """Answers a request. The caller closes the response's body.
@@ -143,14 +160,16 @@ class OriginServer(Calls):
             logger.exception("Unexpected failure in %s", request.method)
             response = error_response(DICOMwebError("The server failed unexpectedly."), request)
         kept = self._kept if request.method in _READ and response.status < 400 else _NOT_KEPT
+        if _NOT_KEPT in response.headers:
+            kept = _NOT_KEPT
         of_origin = cross_origin_headers(request, self._cors_origins)
-        own = (header for header in response.headers if header != _NO_SNIFFING)
+        own = (header for header in response.headers if header not in (_NO_SNIFFING, _NOT_KEPT))
         headers = (*own, _NO_SNIFFING, kept, self._vary, *of_origin)
         return Response(response.status, headers, response.body)
 
     def _preflight(self, request: Request) -> Response:
         try:
-            methods = allowed_methods(find_resource(request.path)[0])
+            methods = allowed_methods(find_resource(request.path, worklist=self._has_worklist)[0])
         except DICOMwebError as error:
             return error_response(error)
         return Response(204, (("Vary", "Origin"), *cross_origin_headers(request, self._cors_origins, methods)))
@@ -161,10 +180,12 @@ class OriginServer(Calls):
             raise URITooLong(
                 f"The URL is longer than {limits.uri_bytes} bytes.", limit="uri_bytes", ceiling=limits.uri_bytes
             )
-        target = parse_target(request.method, request.path, limits, request.query)
+        target = parse_target(request.method, request.path, limits, request.query, worklist=self._has_worklist)
         scope = Scope.of(self.site.authorize(Access(target, request)), limits)
         accept = self._accept(request)
-        base_url = urlsplit(request.base_url).path.rstrip("/") if self.site.relative_urls else request.base_url
+        # The URL of a notification connection has another scheme than ours, so it is never relative.
+        relative = self.site.relative_urls and target.transaction is not Transaction.SUBSCRIBE
+        base_url = urlsplit(request.base_url).path.rstrip("/") if relative else request.base_url
         request = Request(request.method, request.path, request.query, request.headers, request.body, base_url)
         refuse_conditional_change(request)
         opaque = None
@@ -180,7 +201,11 @@ class OriginServer(Calls):
                 if unchanged is not None:
                     return unchanged
         response = _TRANSACTIONS[target.transaction](self.site, request, target, accept, scope)
-        return delivered(request, response, opaque, self._codings)
+        response = delivered(request, response, opaque, self._codings)
+        if target.transaction in WORKLIST_TRANSACTIONS:
+            # Workitems change, and whoever may see one now may not later.
+            response = replace(response, headers=(*response.headers, _NOT_KEPT))
+        return response
 
     def _accept(self, request: Request) -> Accept:
         header = request.header("Accept")
@@ -294,11 +319,22 @@ _TRANSACTIONS: Final[dict[Transaction, Answer]] = {
     Transaction.RETRIEVE_BY_URI: _retrieve_by_uri,
     Transaction.DELETE: _delete,
     Transaction.CAPABILITIES: _capabilities,
+    Transaction.CREATE_WORKITEM: workitems.create,
+    Transaction.RETRIEVE_WORKITEM: workitems.retrieve,
+    Transaction.UPDATE_WORKITEM: workitems.update,
+    Transaction.CHANGE_WORKITEM_STATE: workitems.change_state,
+    Transaction.REQUEST_CANCELLATION: workitems.request_cancellation,
+    Transaction.SEARCH_WORKITEMS: workitems.search,
+    Transaction.SUBSCRIBE: worklist_subscriptions.subscribe,
+    Transaction.UNSUBSCRIBE: worklist_subscriptions.unsubscribe,
+    Transaction.SUSPEND: worklist_subscriptions.suspend,
 }
 
 
 _READ: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_OF_STORED: Final = frozenset(_TRANSACTIONS) - {Transaction.SEARCH, Transaction.STORE, Transaction.CAPABILITIES}
+_OF_STORED: Final = (
+    frozenset(_TRANSACTIONS) - {Transaction.SEARCH, Transaction.STORE, Transaction.CAPABILITIES} - WORKLIST_TRANSACTIONS
+)
 """What names something that has to be there, inside the scope of the request."""
 
 
@@ -330,6 +366,12 @@ def error_response(error: DICOMwebError, request: Request | None = None) -> Resp
             headers += (("WWW-Authenticate", challenge),)
         case StorageUnavailable() | Overloaded():
             headers += (("Retry-After", "10"),)
+        case WorkitemRefused(code=code, warning=warning, offending=offending):
+            report["status"] = f"{code:04X}"
+            if offending:
+                report["offending"] = offending
+            if warning and request is not None:
+                headers += (("Warning", f"299 {request.base_url}: {warning}"),)
         case RangeNotSatisfiable(size=size):
             headers += (("Content-Range", f"bytes */{size}"),)
     status = status_of(error)

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dicomweb_core import InstanceStore, OriginServer
-from dicomweb_lmdb import LMDBInstanceStore
-from dicomweb_memory import MemoryInstanceStore
+from dicomweb_core.storage.worklists import WorklistStore
+from dicomweb_lmdb import LMDBInstanceStore, LMDBWorklistStore
+from dicomweb_memory import MemoryInstanceStore, MemoryWorklistStore
 from tests.clients import Client
 
 # A shell without a terminal starts what runs behind it with interrupts ignored, and processes hand that down: the
@@ -33,6 +34,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InstanceSt
     """An empty store of each backend."""
     opened: InstanceStore = (
         MemoryInstanceStore() if request.param == "memory" else LMDBInstanceStore(tmp_path / "store")
+    )
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["memory", "lmdb"])
+def worklist(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorklistStore]:
+    """An empty worklist of each backend."""
+    opened: WorklistStore = (
+        MemoryWorklistStore() if request.param == "memory" else LMDBWorklistStore(tmp_path / "worklist")
     )
     yield opened
     opened.close()

@@ -111,6 +111,7 @@ def _add_serve(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     _add_inline_bytes(command)
     command.add_argument("--allow-delete", action="store_true", default=True, help="let clients delete (default)")
     command.add_argument("--no-delete", dest="allow_delete", action="store_false", help="let nobody delete")
+    command.add_argument("--no-worklist", dest="worklist", action="store_false", help="offer no worklist of workitems")
 
     network = command.add_argument_group("network")
     network.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")

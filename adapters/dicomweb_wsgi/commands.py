@@ -10,7 +10,7 @@ import sys
 from contextlib import closing
 from typing import Final
 
-from dicomweb_core import CodecProcesses, InstanceStore, Limits, OnDuplicate, OriginServer
+from dicomweb_core import CodecProcesses, InstanceStore, Limits, OnDuplicate, OriginServer, WorklistStore
 from dicomweb_wsgi import stores
 from dicomweb_wsgi.application import WSGIApplication, wsgi_application
 from dicomweb_wsgi.importing import ImportReport, import_files, sample_folder
@@ -43,11 +43,19 @@ def serve_command(arguments: argparse.Namespace) -> int:
         finally:
             if first is not in_memory:
                 first.close()
-        serve(arguments.server or default_server(), _service(arguments, bound, in_memory), bound)
+        worklist = stores.memory_worklist() if arguments.worklist and not arguments.store else None
+        if arguments.worklist and arguments.store:
+            stores.lmdb_worklist(arguments.store).close()
+        serve(arguments.server or default_server(), _service(arguments, bound, in_memory, worklist), bound)
     return 0
 
 
-def _service(arguments: argparse.Namespace, bound: socket.socket, in_memory: InstanceStore | None) -> Service:
+def _service(
+    arguments: argparse.Namespace,
+    bound: socket.socket,
+    in_memory: InstanceStore | None,
+    worklist_in_memory: WorklistStore | None,
+) -> Service:
     # What is in memory is in the memory of one process.
     cores = min(4, os.cpu_count() or 1)
     workers = 1 if in_memory else arguments.workers or cores
@@ -55,8 +63,11 @@ def _service(arguments: argparse.Namespace, bound: socket.socket, in_memory: Ins
     codecs = max(1, cores // workers) if arguments.codec_processes is None else arguments.codec_processes
 
     def application() -> WSGIApplication:
+        worklist = worklist_in_memory
+        if arguments.worklist and worklist is None:
+            worklist = stores.lmdb_worklist(arguments.store)
         return wsgi_application(
-            _origin(in_memory or stores.lmdb_store(arguments.store), arguments, codecs),
+            _origin(in_memory or stores.lmdb_store(arguments.store), arguments, codecs, worklist),
             mount=arguments.mount,
             public_url=arguments.public_url,
             trusted_proxies=arguments.trusted_proxy,
@@ -103,10 +114,13 @@ def stats_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _origin(instances: InstanceStore, arguments: argparse.Namespace, codecs: int = 0) -> OriginServer:
+def _origin(
+    instances: InstanceStore, arguments: argparse.Namespace, codecs: int = 0, worklist: WorklistStore | None = None
+) -> OriginServer:
     limits = _limits(arguments.inline_bytes)
     return OriginServer(
         instances=instances,
+        worklist=worklist,
         on_duplicate=OnDuplicate(arguments.on_duplicate),
         allow_delete=getattr(arguments, "allow_delete", False),
         cors_origins=getattr(arguments, "cors_origin", ()),

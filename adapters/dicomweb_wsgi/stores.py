@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
-from dicomweb_core import InstanceStore
-from dicomweb_memory import MemoryInstanceStore
+from dicomweb_core import InstanceStore, WorklistStore
+from dicomweb_memory import MemoryInstanceStore, MemoryWorklistStore
+
+_WORKLIST: Final = "worklist"
+"""Where the worklist is in the folder of a store."""
 
 
 class CannotRun(Exception):
@@ -34,3 +38,19 @@ def lmdb_store(path: str, *, must_exist: bool = False) -> InstanceStore:
 def memory_store() -> InstanceStore:
     """A store in memory: empty, and gone with the process."""
     return MemoryInstanceStore()
+
+
+def lmdb_worklist(path: str) -> WorklistStore:
+    """The worklist in the folder of a store, made if it is not there. The caller closes it. Raises CannotRun."""
+    try:
+        from dicomweb_lmdb import LMDBWorklistStore
+    except ModuleNotFoundError as error:
+        if error.name != "lmdb":
+            raise
+        raise missing_extra("LMDB", "lmdb") from None
+    return LMDBWorklistStore(os.path.join(path, _WORKLIST))
+
+
+def memory_worklist() -> WorklistStore:
+    """A worklist in memory: empty, and gone with the process."""
+    return MemoryWorklistStore()

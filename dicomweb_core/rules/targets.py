@@ -13,10 +13,13 @@ from types import MappingProxyType
 from typing import Final
 
 from dicomweb_core.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge
+from dicomweb_core.rules.subscriptions import parse_receiver
 from dicomweb_core.rules.uri_parameters import URIRequest, names_request_type, parse_uri_request
+from dicomweb_core.rules.worklist_parameters import requester_parameter, workitem_parameter
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.queries import Level
 from dicomweb_core.values.resources import InstanceRef, Ref, SeriesRef, StudyRef
+from dicomweb_core.values.uids import parse_uid
 
 
 class Transaction(Enum):
@@ -35,6 +38,31 @@ class Transaction(Enum):
     RETRIEVE_THUMBNAIL = "retrieveThumbnail"
     RETRIEVE_BY_URI = "retrieveByURI"
     DELETE = "delete"
+    CREATE_WORKITEM = "createWorkitem"
+    RETRIEVE_WORKITEM = "retrieveWorkitem"
+    UPDATE_WORKITEM = "updateWorkitem"
+    CHANGE_WORKITEM_STATE = "changeWorkitemState"
+    REQUEST_CANCELLATION = "requestWorkitemCancellation"
+    SEARCH_WORKITEMS = "searchForWorkitems"
+    SUBSCRIBE = "subscribe"
+    UNSUBSCRIBE = "unsubscribe"
+    SUSPEND = "suspendGlobalSubscription"
+
+
+WORKLIST_TRANSACTIONS: Final = frozenset(
+    {
+        Transaction.CREATE_WORKITEM,
+        Transaction.RETRIEVE_WORKITEM,
+        Transaction.UPDATE_WORKITEM,
+        Transaction.CHANGE_WORKITEM_STATE,
+        Transaction.REQUEST_CANCELLATION,
+        Transaction.SEARCH_WORKITEMS,
+        Transaction.SUBSCRIBE,
+        Transaction.UNSUBSCRIBE,
+        Transaction.SUSPEND,
+    }
+)
+"""Those of the Worklist Service (PS3.18 11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +88,12 @@ class Target:
     """What stands behind `/bulkdata/`, see `BulkValue.path`."""
     uri: URIRequest | None = None
     """The query of a request to the URI Service; `ref` is the instance it names."""
+    workitem: str = ""
+    """UID of a workitem, or of the worklist that is subscribed to. Of a Create empty unless the URL has it."""
+    subscriber: str = ""
+    """AE title that a subscription is for, without spaces around it."""
+    requester: str = ""
+    """AE title of who asks, where the URL says it."""
 
 
 _STUDY: Final = "/studies/{study}"
@@ -108,6 +142,28 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     _resource("/wado", GET=Transaction.RETRIEVE_BY_URI),
 )
 
+_WORKITEM: Final = "/workitems/{workitem}"
+_SUBSCRIBER: Final = _WORKITEM + "/subscribers/{subscriber}"
+
+WORKLIST_RESOURCES: Final[tuple[Resource, ...]] = (
+    _resource("/workitems", GET=Transaction.SEARCH_WORKITEMS, POST=Transaction.CREATE_WORKITEM),
+    # some clients update with PUT
+    _resource(
+        _WORKITEM,
+        GET=Transaction.RETRIEVE_WORKITEM,
+        POST=Transaction.UPDATE_WORKITEM,
+        PUT=Transaction.UPDATE_WORKITEM,
+    ),
+    _resource(_WORKITEM + "/state", PUT=Transaction.CHANGE_WORKITEM_STATE),
+    _resource(_WORKITEM + "/state/{requester}", PUT=Transaction.CHANGE_WORKITEM_STATE),
+    _resource(_WORKITEM + "/cancelrequest", POST=Transaction.REQUEST_CANCELLATION),
+    _resource(_WORKITEM + "/cancelrequest/{requester}", POST=Transaction.REQUEST_CANCELLATION),
+    _resource(_SUBSCRIBER, POST=Transaction.SUBSCRIBE, DELETE=Transaction.UNSUBSCRIBE),
+    _resource(_SUBSCRIBER + "/suspend", POST=Transaction.SUSPEND),
+)
+"""Of a server with a worklist (PS3.18 Table 11.1.1-1). A path with the AE title of who asks is older than the
+parameter `requester` and still used."""
+
 
 @dataclass(slots=True)
 class _Node:
@@ -133,7 +189,8 @@ def _tree(resources: tuple[Resource, ...]) -> _Node:
     return root
 
 
-_ROOT: Final = _tree(RESOURCES)
+_ROOTS: Final = {False: _tree(RESOURCES), True: _tree(RESOURCES + WORKLIST_RESOURCES)}
+"""By whether there is a worklist."""
 _BASE: Final = next(resource for resource in RESOURCES if resource.template == "/")
 _URI_SERVICE: Final = next(
     resource for resource in RESOURCES if Transaction.RETRIEVE_BY_URI in resource.methods.values()
@@ -141,12 +198,17 @@ _URI_SERVICE: Final = next(
 _BULK_PATH: Final = re.compile(r"[0-9A-Fa-f]{8}(?:/[0-9]{1,9}/[0-9A-Fa-f]{8}){0,64}")
 
 
-def find_resource(path: str) -> tuple[Resource, dict[str, str]]:
+def resources(*, worklist: bool) -> tuple[Resource, ...]:
+    """The rows of a server with or without a worklist."""
+    return RESOURCES + WORKLIST_RESOURCES if worklist else RESOURCES
+
+
+def find_resource(path: str, *, worklist: bool = False) -> tuple[Resource, dict[str, str]]:
     """The resource a decoded path names, and the text of its variables. Empty segments do not count.
 
     Raises NotFound.
     """
-    node = _ROOT
+    node = _ROOTS[worklist]
     variables: dict[str, str] = {}
     segments = [segment for segment in path.split("/") if segment]
     for position, segment in enumerate(segments):
@@ -166,14 +228,14 @@ def find_resource(path: str) -> tuple[Resource, dict[str, str]]:
     return node.resource, variables
 
 
-def parse_target(method: str, path: str, limits: Limits, query: str = "") -> Target:
+def parse_target(method: str, path: str, limits: Limits, query: str = "", *, worklist: bool = False) -> Target:
     """What a request line asks for. HEAD asks what GET asks; OPTIONS asks for capabilities anywhere.
 
-    Of the query only the URI Service is parsed here, for it names its target there (PS3.18 9.1.2); it answers at
-    `/wado`, and at the root if there is a `requestType`. Raises NotFound, MethodNotAllowed, InvalidUID, InvalidQuery,
-    BadRequest, TooLarge.
+    Of the query only what names the target is parsed here: all of the URI Service (PS3.18 9.1.2), which answers at
+    `/wado`, and at the root if there is a `requestType`; of the worklist the workitem and who asks. Raises NotFound,
+    MethodNotAllowed, InvalidUID, InvalidQuery, BadRequest, TooLarge.
     """
-    resource, variables = find_resource(path)
+    resource, variables = find_resource(path, worklist=worklist)
     if resource is _BASE and method in ("GET", "HEAD") and names_request_type(query):
         resource = _URI_SERVICE
     if method == "OPTIONS":
@@ -184,6 +246,8 @@ def parse_target(method: str, path: str, limits: Limits, query: str = "") -> Tar
     if transaction is Transaction.RETRIEVE_BY_URI:
         uri = parse_uri_request(query)
         return Target(transaction, resource, uri.ref, uri=uri)
+    if transaction in WORKLIST_TRANSACTIONS:
+        return _worklist_target(transaction, resource, variables, query)
     ref = _reference(variables)
     if "frames" in variables:
         return Target(transaction, resource, ref, frames=parse_frame_list(variables["frames"], limits))
@@ -216,6 +280,24 @@ def parse_frame_list(text: str, limits: Limits) -> tuple[int, ...]:
         if not (number.isascii() and number.isdecimal() and len(number) <= 10 and int(number) > 0):
             raise BadRequest(f"{_shown(number)} is not a frame number: frames count from 1 (PS3.18 10.1.1).")
     return tuple(map(int, numbers))
+
+
+def _worklist_target(transaction: Transaction, resource: Resource, variables: Mapping[str, str], query: str) -> Target:
+    uid = variables.get("workitem")
+    if transaction in (Transaction.CREATE_WORKITEM, Transaction.SEARCH_WORKITEMS):
+        uid = workitem_parameter(query, bare=transaction is Transaction.CREATE_WORKITEM)
+        if uid and transaction is Transaction.SEARCH_WORKITEMS:
+            # the URL of a Create, read
+            transaction = Transaction.RETRIEVE_WORKITEM
+    subscriber = variables.get("subscriber")
+    requester = requester_parameter(query) or variables.get("requester")
+    return Target(
+        transaction,
+        resource,
+        workitem=parse_uid(uid, "The workitem UID") if uid else "",
+        subscriber="" if subscriber is None else parse_receiver(subscriber),
+        requester="" if requester is None else parse_receiver(requester),
+    )
 
 
 def _reference(variables: dict[str, str]) -> Ref | None:

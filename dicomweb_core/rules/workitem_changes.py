@@ -96,6 +96,10 @@ class WorklistPolicy:
     """For workitems that come without."""
     requester: str = "UNKNOWN"
     """AE title in a Cancel Requested report when nobody said who requests."""
+    deletion_locks: bool = True
+    """Whether subscriptions get the deletion lock they ask for (B301)."""
+    filtered_subscriptions: bool = True
+    """Whether there are subscriptions to those workitems that match a filter. Else 403."""
 
 
 @dataclass(frozen=True, slots=True)

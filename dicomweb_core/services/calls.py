@@ -237,9 +237,11 @@ class Calls:
         return self.site.instances.delete(_ref(study, series, instance))
 
     def close(self) -> None:
-        """Closes the store and frees the codecs."""
+        """Closes the stores and frees the codecs."""
         self.site.codec.close()
         self.site.instances.close()
+        if self.site.worklist is not None:
+            self.site.worklist.close()
 
 
 def _ref(study: str, series: str | None, instance: str | None) -> Ref:

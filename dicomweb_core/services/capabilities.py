@@ -11,12 +11,14 @@ import orjson
 from dicomweb_core.rendering.raster import rendered_types
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.rules.rendering_parameters import RULES as RENDERING_RULES
-from dicomweb_core.rules.targets import RESOURCES, Resource, Transaction
+from dicomweb_core.rules.targets import Resource, Transaction, resources
 from dicomweb_core.rules.uri_parameters import RULES
+from dicomweb_core.rules.workitem_requirements import requirements
 from dicomweb_core.services.answers import single_answer
 from dicomweb_core.services.rendered_documents import REPORT_TYPES, SVG
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.store_request import SUPPORTED as STORED_TYPES
+from dicomweb_core.services.workitem_request import SUPPORTED as WORKITEM_TYPES
 from dicomweb_core.values.messages import HeaderList, Response
 from dicomweb_core.values.queries import Level
 
@@ -45,6 +47,15 @@ MEDIA_TYPES: Final[dict[Transaction, tuple[str, ...]]] = {
     Transaction.RETRIEVE_BULKDATA: _BULK,
     Transaction.RETRIEVE_PIXEL_DATA: _BULK,
     Transaction.DELETE: (),
+    Transaction.CREATE_WORKITEM: (),
+    Transaction.RETRIEVE_WORKITEM: (*_METADATA, "application/dicom+xml"),
+    Transaction.UPDATE_WORKITEM: (),
+    Transaction.CHANGE_WORKITEM_STATE: (),
+    Transaction.REQUEST_CANCELLATION: (),
+    Transaction.SEARCH_WORKITEMS: _METADATA,
+    Transaction.SUBSCRIBE: (),
+    Transaction.UNSUBSCRIBE: (),
+    Transaction.SUSPEND: (),
 }
 """What each transaction can answer with, the default first; of what is rendered the libraries say it."""
 
@@ -52,7 +63,24 @@ STATUSES: Final[dict[Transaction, tuple[str, str]]] = {
     Transaction.SEARCH: ("200", "400 406"),
     Transaction.STORE: ("200 202", "400 406 409 413 415 503"),
     Transaction.DELETE: ("204", "403 404 410"),
+    Transaction.CREATE_WORKITEM: ("201", "400 403 409 413 415 503"),
+    Transaction.UPDATE_WORKITEM: ("200", "400 403 404 409 410 413 415 503"),
+    Transaction.CHANGE_WORKITEM_STATE: ("200", "400 404 409 410 413 415 503"),
+    Transaction.REQUEST_CANCELLATION: ("202", "400 404 409 410 413 415 503"),
+    Transaction.SEARCH_WORKITEMS: ("200 204", "400 406"),
+    Transaction.SUBSCRIBE: ("201", "400 403 404 410 503"),
+    Transaction.UNSUBSCRIBE: ("200", "400 404 503"),
+    Transaction.SUSPEND: ("200", "400 404 503"),
 }
+_SENT: Final = {
+    Transaction.STORE: STORED_TYPES,
+    Transaction.CREATE_WORKITEM: WORKITEM_TYPES,
+    Transaction.UPDATE_WORKITEM: WORKITEM_TYPES,
+    Transaction.CHANGE_WORKITEM_STATE: WORKITEM_TYPES,
+    Transaction.REQUEST_CANCELLATION: WORKITEM_TYPES,
+}
+"""What each transaction takes."""
+
 _RETRIEVE_STATUSES: Final = ("200", "400 404 406 410")
 
 SEARCH_KEYS: Final[dict[Level, tuple[tuple[str, str, bool], ...]]] = {
@@ -108,7 +136,7 @@ def capabilities(site: Site, resource: Resource, accept: Accept, base_url: str, 
 def describe(site: Site, root: Resource, base_url: str) -> Node:
     """The description as the JSON form of WADL (PS3.18 G.2): attributes are `@name`, what may repeat is a list."""
     tree: Node = {"@base": base_url, "resource": []}
-    for resource in RESOURCES:
+    for resource in resources(worklist=site.worklist is not None):
         if resource.template == "/" or not f"{resource.template}/".startswith(root.template.rstrip("/") + "/"):
             continue
         node = tree
@@ -146,13 +174,15 @@ def _method(resource: Resource, method: str, transaction: Transaction) -> Node:
         params += [
             {"@name": rule.name, "@style": "query"} for rule in RENDERING_RULES if rule.of_thumbnails or not thumbnail
         ]
+    params += _worklist_params(transaction)
     if resource.level is not None and transaction is Transaction.SEARCH:
         params += _search_params(resource.level)
     if transaction is Transaction.RETRIEVE_METADATA:
         params.append(_INCLUDE_FIELD)
     request: Node = {"param": params} if params else {}
-    if transaction is Transaction.STORE:
-        request["representation"] = [{"@mediaType": media_type} for media_type in STORED_TYPES]
+    sent = _SENT.get(transaction)
+    if sent is not None:
+        request["representation"] = [{"@mediaType": media_type} for media_type in sent]
     success, failure = STATUSES.get(transaction, _RETRIEVE_STATUSES)
     response: list[Node] = [{"@status": success}, {"@status": failure}]
     if media_types:
@@ -188,6 +218,31 @@ def _uri_params() -> list[Node]:
             param["@required"] = "true"
         params.append(param)
     return params
+
+
+_WORKLIST_PARAMS: Final[dict[Transaction, tuple[str, ...]]] = {
+    Transaction.CREATE_WORKITEM: ("workitem",),
+    Transaction.UPDATE_WORKITEM: ("transaction-uid",),
+    Transaction.CHANGE_WORKITEM_STATE: ("requester",),
+    Transaction.REQUEST_CANCELLATION: ("requester",),
+    Transaction.SUBSCRIBE: ("deletionlock", "filter"),
+}
+
+
+def _worklist_params(transaction: Transaction) -> list[Node]:
+    if transaction is not Transaction.SEARCH_WORKITEMS:
+        return [{"@name": name, "@style": "query"} for name in _WORKLIST_PARAMS.get(transaction, ())]
+    paged: list[Node] = [{"@name": name, "@style": "query", "@type": "xs:int"} for name in ("limit", "offset")]
+    flags: list[Node] = [
+        {"@name": flag, "@style": "query", "@type": "xs:boolean", "@default": "false"} for flag in _FLAGS
+    ]
+    keys: list[Node] = [
+        {"@name": name, "@style": "query"}
+        for row in requirements().values()
+        if row.match in ("R", "U") and row.vr != "SQ"
+        for name in (row.keyword, row.tag)
+    ]
+    return [*paged, _INCLUDE_FIELD, *flags, *keys]
 
 
 def _search_params(level: Level) -> list[Node]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dicomweb_core.rules.entities import attributes_of
 from dicomweb_core.rules.matching import matches
 from dicomweb_core.rules.negotiation import Accept, choose
-from dicomweb_core.rules.query_parser import REMAINING
+from dicomweb_core.rules.query_parameters import REMAINING
 from dicomweb_core.rules.result_attributes import result
 from dicomweb_core.services.answers import multipart_answer, single_answer
 from dicomweb_core.services.parts import Part

@@ -13,10 +13,12 @@ from dicomweb_core.errors import NotFound
 from dicomweb_core.rules.matching import matches
 from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.targets import Target
+from dicomweb_core.rules.workitem_changes import WorklistPolicy
 from dicomweb_core.services.codec import CodecInProcess, FrameCodec
 from dicomweb_core.services.frame_cache import FrameCache
 from dicomweb_core.services.picture_cache import AttributesCache, PictureCache, WindowCache
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
+from dicomweb_core.storage.worklists import WorklistStore
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.messages import Request
@@ -34,7 +36,8 @@ class Access(NamedTuple):
 Authorize = Callable[[Access], Mapping[str, str] | None]
 """Refuses by raising Unauthorized or Forbidden; allows by returning None; or narrows the request to the studies that
 match, by returning match keys of the Study level as in a search: `{"IssuerOfPatientID": "WARD-7"}`. What is outside
-does not exist for this request: it is not found, not listed, not counted, and nothing can be stored there."""
+does not exist for this request: it is not found, not listed, not counted, and nothing can be stored there. The same
+keys narrow the worklist; a workitem without such an attribute is outside."""
 
 
 def allow_all(_access: Access) -> None:
@@ -55,7 +58,7 @@ class Scope:
         return cls(parse_query(Level.STUDY, None, urlencode(narrowing), limits).keys)
 
     def admits(self, study: Attributes) -> bool:
-        """Whether a study with these attributes is inside."""
+        """Whether a study, or a workitem, with these attributes is inside."""
         return not self.keys or matches(self.keys, study)
 
 
@@ -63,6 +66,7 @@ EVERYTHING = Scope()
 
 
 DEFAULT_LIMITS = Limits()
+DEFAULT_WORKLIST_POLICY = WorklistPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,15 @@ class Site:
         default_factory=lambda: AttributesCache(DEFAULT_LIMITS.attributes_cache_bytes)
     )
     window_cache: WindowCache = field(default_factory=WindowCache)
+    worklist: WorklistStore | None = None
+    """None: there is no Worklist Service."""
+    worklist_policy: WorklistPolicy = DEFAULT_WORKLIST_POLICY
+
+    @property
+    def required_worklist(self) -> WorklistStore:
+        """The worklist; nothing leads here without one."""
+        assert self.worklist is not None
+        return self.worklist
 
     def require(self, ref: Ref, scope: Scope) -> None:
         """Raises NotFound if the study is outside the scope, or unknown."""

@@ -31,6 +31,9 @@ class Limits:
     model_bytes: int = 64 << 20
     """The text of one part or payload: it is read as a whole."""
 
+    workitem_bytes: int = 4 << 20
+    """A workitem as DICOM JSON, and the payload of a request about one."""
+
     # -- Part 10 --
     instance_bytes: int = 1 << 40
     """One Part 10 file, as sent."""

@@ -27,6 +27,7 @@ from dicomweb_wsgi.importing import files_below, sample_folder
 from dicomweb_wsgi.serving import is_loopback
 from dicomweb_wsgi.stores import CannotRun
 from tests.clients import file_bytes, multipart
+from tests.rules.made_workitems import sent
 from tests.served import ROOT, Served
 
 SAMPLES = [sample(1 + number // 4, 1 + number // 2, number) for number in range(8)]
@@ -351,6 +352,39 @@ def test_what_a_store_keeps_is_there_after_a_restart(folder: Path, tmp_path: Pat
             assert len(search(second, "/instances")) == 10
         run("verify", "--store", store)
         assert "instances 10" in run("stats", "--store", store).stdout
+
+
+def workitems(served: Served) -> list[str]:
+    """UIDs of all."""
+    status, payload = served.request("GET", "/workitems")
+    return [found["00080018"]["Value"][0] for found in json.loads(payload)] if status == 200 else [str(status)]
+
+
+def create_workitem(served: Served, uid: str) -> int:
+    dataset = json.dumps(sent()).encode()
+    headers = {"Content-Type": "application/dicom+json"}
+    return served.request("POST", f"/workitems?workitem={uid}", dataset, headers)[0]
+
+
+def test_a_worklist_is_served_and_kept(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    with Served("--store", store, "--workers", "2") as first:
+        for uid in ("2.25.1", "2.25.2"):
+            assert create_workitem(first, uid) == 201
+        for _ in range(4):
+            assert workitems(first) == ["2.25.1", "2.25.2"]
+    with Served("--store", store) as second:
+        assert create_workitem(second, "2.25.1") == 409
+        assert workitems(second) == ["2.25.1", "2.25.2"]
+        run("verify", "--store", store)
+    with Served("--store", store, "--no-worklist") as third:
+        assert workitems(third) == ["404"]
+
+
+def test_a_worklist_in_memory(served: Served) -> None:
+    assert create_workitem(served, "2.25.1") == 201
+    for _ in range(4):
+        assert workitems(served) == ["2.25.1"]
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "waitress", "werkzeug"])
