@@ -75,7 +75,7 @@ _CODINGS: Final = ("zstd", "gzip")
 
 
 class OriginServer(Calls):
-    """A DICOMweb origin server over a store. Thread-safe; holds nothing but its arguments.
+    """A DICOMweb origin server over a store. Thread-safe; holds its arguments and bounded caches (see `Limits`).
 
     `handle` speaks HTTP values; the calls inherited from `Calls` are the same transactions as Python.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 from typing import Final
 
 from dicomweb_core.codecs.byte_order import WORD_BYTES, swapped, word_bytes
@@ -16,12 +15,11 @@ from dicomweb_core.codecs.explicit_vr import (
     element_header,
     item_header,
 )
-from dicomweb_core.codecs.file_meta_writer import with_transfer_syntax
 from dicomweb_core.codecs.window import Window
 from dicomweb_core.values.attributes import PIXEL_DATA
 from dicomweb_core.values.blobs import ByteSource
 from dicomweb_core.values.limits import Limits
-from dicomweb_core.values.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
+from dicomweb_core.values.transfer_syntaxes import transfer_syntax
 
 _GATHERED_BYTES: Final = 65_536
 _TEXT_BYTES: Final = 256
@@ -33,18 +31,6 @@ _STRUCTURE: Final = {
     Kind.ITEM_END: ITEM_DELIMITATION,
     Kind.SEQUENCE_END: SEQUENCE_DELIMITATION,
 }
-
-
-def to_explicit_little_endian(
-    source: ByteSource, dataset_offset: int, *, transfer_syntax_uid: str, limits: Limits
-) -> Iterator[bytes]:
-    """The file in chunks: preamble of zeros, File Meta Information of its own, data set as `ExplicitCopy` has it.
-
-    Raises InvalidDataset, also after the first chunks.
-    """
-    copy = ExplicitCopy(source, dataset_offset, transfer_syntax_uid=transfer_syntax_uid, limits=limits)
-    meta = with_transfer_syntax(source, dataset_offset, EXPLICIT_VR_LITTLE_ENDIAN)
-    yield from gathered(chain((meta,), copy.unchanged()))
 
 
 class ExplicitCopy:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dicomweb_core.rendering.frame_attributes import finite_number, numbers
-from dicomweb_core.rendering.inks import WHITE, Ink, blend
 from dicomweb_core.rendering.lookup_tables import Bulk, value_bytes
-from dicomweb_core.rendering.pictures import Picture
 from dicomweb_core.rendering.stored_values import cells_of
-from dicomweb_core.values.attributes import Attributes, first_text
+from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.pixels import NativeFrame
 
 GROUPS: Final = tuple(range(0x6000, 0x6020, 2))
@@ -33,8 +29,6 @@ class Overlay(NamedTuple):
     top: int
     """Row of the image that the first row of the overlay lies upon, 0-based; negative above the image."""
     left: int
-    region_of_interest: bool = False
-    """Overlay Type R; else graphics."""
 
     def over(self, rows: int, columns: int) -> NDArray[np.bool_]:
         """The mask in the matrix of an image."""
@@ -46,12 +40,6 @@ class Overlay(NamedTuple):
             part = self.mask[top - self.top : bottom - self.top, left - self.left : right - self.left]
             whole[top:bottom, left:right] = part
         return whole
-
-
-def overlays(attributes: Attributes, bulk: Bulk, frame: NativeFrame, number: int = 1) -> tuple[Overlay, ...]:
-    """All planes that lie upon frame `number` (1-based), by group; what is ill-formed is left out."""
-    found = (overlay(attributes, group, bulk, frame, number) for group in GROUPS)
-    return tuple(plane for plane in found if plane is not None)
 
 
 def overlay(
@@ -73,16 +61,7 @@ def overlay(
     origin = numbers(attributes, _tag(group, 0x50))
     usable = len(origin) == 2 and all(abs(place) <= 1 << 20 for place in origin)
     top, left = (int(place) - 1 for place in origin) if usable else (0, 0)
-    kind = first_text(attributes, _tag(group, 0x40)).strip().upper()
-    return Overlay(group, mask, top, left, kind == "R")
-
-
-def burn(picture: Picture, planes: Iterable[Overlay], ink: Ink = WHITE) -> Picture:
-    """The picture, of the size of its image, with the planes drawn upon it."""
-    samples = picture.samples.copy()
-    for plane in planes:
-        blend(samples, plane.mask.astype(np.uint8) * np.uint8(255), plane.left, plane.top, ink)
-    return replace(picture, samples=samples)
+    return Overlay(group, mask, top, left)
 
 
 def _tag(group: int, element: int) -> str:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering.colormaps import Color, ColorTable, quantity_colors
-from dicomweb_core.rendering.fonts import Script
 from dicomweb_core.rendering.frame_attributes import finite_number, numbers, pixel_aspect, sequence_items
 from dicomweb_core.rendering.layers import check_size
 from dicomweb_core.rendering.lookup_tables import Bulk
 from dicomweb_core.rendering.palettes import has_palette, palette
 from dicomweb_core.rendering.pictures import Picture
-from dicomweb_core.rendering.sheets import Area, Mark, Sheet, Text, draw, plain
 from dicomweb_core.rendering.stored_values import cells_of, coding_of, is_padding, padding_of, stored_values
 from dicomweb_core.rendering.windows import apply_window, file_window, range_window, spread_window
 from dicomweb_core.values.attributes import Attributes, first_text
@@ -137,43 +133,6 @@ def render_parametric_map(
         indexes = np.rint(values * (len(scale.colors) - 1)).astype(np.intp)
         samples[start : start + _BAND] = np.where(meant[:, None], scale.colors[indexes], np.uint8(0))
     return Picture(samples.reshape(*cells.shape, 3), pixel_aspect=pixel_aspect(attributes))
-
-
-def with_color_bar(
-    picture: Picture,
-    frame: NativeFrame,
-    attributes: Attributes,
-    bulk: Bulk,
-    rendering: Rendering,
-    *,
-    limits: Limits,
-    fonts: Script | None = None,
-) -> Picture:
-    """The picture of `render_parametric_map` with its colours, least and greatest quantity and unit at the right of
-    it. Such pictures are wider than the frame. Raises MissingCodec and CannotRender."""
-    scale = _scale(frame, attributes, bulk, rendering.window)
-    mapping = real_world_values(attributes)
-    low, high = scale.window.center - scale.window.width / 2, scale.window.center + scale.window.width / 2
-    if mapping is not None:
-        low, high = mapping.of(low), mapping.of(high)
-    height = 100.0
-    width = max(24, round(picture.rows * 0.3))
-    sheet_width = height * width / picture.rows
-    count = len(scale.colors)
-    steps = min(count, 128)
-    marks: list[Mark] = []
-    for step in range(steps):
-        red, green, blue = scale.colors[round(step * (count - 1) / max(steps - 1, 1))].tolist()
-        top = 90 - (step + 1) * 80 / steps
-        marks.append(Area(3, top, 6, 80 / steps + 0.2, (red, green, blue)))
-    unit = plain(mapping.unit) if mapping is not None else ""
-    for value, y in ((high, 12.0), ((low + high) / 2, 51.5), (low, 90.0)):
-        marks.append(Text(10.5, y, f"{value:.3g}", 4.5, _INK))
-    marks.append(Text(3, 97, unit, 4.5, _INK))
-    bar = draw(Sheet(sheet_width, height, marks, "", "", _NOTHING), width, limits, fonts).samples
-    rows = np.minimum(np.arange(picture.rows), bar.shape[0] - 1)
-    joined: NDArray[Any] = np.concatenate([picture.samples, bar[rows]], axis=1)
-    return replace(picture, samples=joined)
 
 
 def _scale(frame: NativeFrame, attributes: Attributes, bulk: Bulk, window: Window | None) -> _Scale:

@@ -139,20 +139,6 @@ def representative_frame(attributes: Attributes) -> int:
     return richest[len(richest) // 2][1][0]
 
 
-def render_segmentation(
-    frame: NativeFrame,
-    attributes: Attributes,
-    index: int,
-    source: Picture | None,
-    source_attributes: Attributes | None = None,
-    *,
-    bulk: Bulk,
-    limits: Limits,
-) -> Picture:
-    """Frame `index` (0-based) in the colour of its segment: see `render_segments`."""
-    return render_segments({index: frame}, attributes, source, source_attributes, bulk=bulk, limits=limits)
-
-
 def render_segments(
     frames: Mapping[int, NativeFrame],
     attributes: Attributes,

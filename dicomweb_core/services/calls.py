@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from dicomweb_core.codecs.pixels.arrays import samples_of
+from dicomweb_core.codecs.pixels.samples import samples_of
 from dicomweb_core.errors import InvalidDataset, NotFound
 from dicomweb_core.rendering.frame_attributes import frame_attributes
 from dicomweb_core.rendering.grayscale import modality_values

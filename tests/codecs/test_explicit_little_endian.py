@@ -6,6 +6,7 @@ import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -13,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomweb_core.codecs.explicit_little_endian import to_explicit_little_endian
 from dicomweb_core.codecs.part10_reader import BytesSource, ReadInstance, read_part10
+from dicomweb_core.codecs.transcoded_part10 import transcoded_part10
 from dicomweb_core.codecs.window import InflatedSource
 from dicomweb_core.errors import DICOMwebError
 from dicomweb_core.values.attributes import Attributes
@@ -34,6 +35,17 @@ FILES = [
     for file in readable_files()
     if not transfer_syntax(file[2].transfer_syntax_uid).encapsulated
 ]
+
+
+def to_explicit_little_endian(source: Any, dataset_offset: int, *, transfer_syntax_uid: str, limits: Limits) -> Any:
+    """Chunks of the file, nothing but its encoding changed."""
+    return transcoded_part10(
+        source,
+        dataset_offset,
+        transfer_syntax_uid=transfer_syntax_uid,
+        target_uid=EXPLICIT,
+        limits=limits,
+    )
 
 
 def converted(content: bytes, instance: ReadInstance, chunk_bytes: int = 1_000) -> bytes:

@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from dicomweb_core.errors import CannotRender, DICOMwebError
 from dicomweb_core.rendering.colormaps import quantity_colors
-from dicomweb_core.rendering.parametric_map import real_world_values, render_parametric_map, with_color_bar
+from dicomweb_core.rendering.parametric_map import real_world_values, render_parametric_map
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.renderings import Rendering, VOIFunction, Window
@@ -102,17 +102,6 @@ def test_real_world_values_by_slope_and_by_table() -> None:
     assert [table.of(stored) for stored in (0, 2, 3, 4, 9)] == [0.5, 0.5, 1.5, 4.5, 4.5]
 
 
-def test_color_bar_stands_beside_the_map() -> None:
-    frame = made_frame(np.linspace(0, 100, 200 * 200).reshape(200, 200).astype(np.float32))
-    bare = render_parametric_map(frame, mapping(), no_bulk, Rendering(), limits=LIMITS)
-    barred = with_color_bar(bare, frame, mapping(), no_bulk, Rendering(), limits=LIMITS)
-    assert barred.samples.shape == (200, 260, 3)
-    assert np.array_equal(barred.samples[:, :200], bare.samples)
-    bar = barred.samples[[25, 100, 175], 212].astype(int)
-    high, middle, low = (int(np.abs(COLORS - color).sum(axis=1).argmin()) for color in bar)
-    assert (low, middle, high) == pytest.approx((8, 128, 247), abs=4)
-
-
 @pytest.mark.parametrize(
     "stored", [np.full((2, 2), np.nan), np.full((2, 2), 7.0), np.array([[1e308, -1e308]]), np.array([[1e-320, 0.0]])]
 )
@@ -135,8 +124,7 @@ def test_wrong_objects_are_shown_or_refused() -> None:
     pictures = 0
     for broken in broken_objects(attributes, most=300):
         try:
-            picture = render_parametric_map(frame, broken, lambda path: b"\1", Rendering(), limits=LIMITS)
-            with_color_bar(picture, frame, broken, lambda path: b"\1", Rendering(), limits=LIMITS)
+            render_parametric_map(frame, broken, lambda path: b"\1", Rendering(), limits=LIMITS)
         except DICOMwebError:
             continue
         pictures += 1

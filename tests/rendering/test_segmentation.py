@@ -20,7 +20,6 @@ from dicomweb_core.rendering.planes import SourceImage, frame_shows_plane
 from dicomweb_core.rendering.segmentation import (
     frames_beside,
     referenced_images,
-    render_segmentation,
     render_segments,
     representative_frame,
     segment_colors,
@@ -93,7 +92,7 @@ def test_mask_over_black_is_what_pydicom_decodes(name: str) -> None:
     attributes = without_pixels(dcmread(path))
     for index in range(dataset.get("NumberOfFrames", 1)):
         found = real_frame(path, index)
-        picture = render_segmentation(found.frame, attributes, index, None, bulk=no_bulk, limits=LIMITS)
+        picture = render_segments({index: found.frame}, attributes, None, bulk=no_bulk, limits=LIMITS)
         mask = pixel_array(path, index=index).astype(bool)
         assert mask.any()
         assert np.array_equal(picture.samples.any(axis=2), mask)
@@ -154,7 +153,7 @@ def test_binary_over_its_image_is_tinted_inside_sharp_at_the_edge_and_untouched_
     source = Picture(np.full((8, 8), 100, np.uint8))
     attributes = made_segmentation("BINARY", [plane(0, segment=1)])
     frame = made_frame(mask, bits_allocated=1, bits_stored=1)
-    rgb = render_segmentation(frame, attributes, 0, source, bulk=no_bulk, limits=LIMITS).samples
+    rgb = render_segments({0: frame}, attributes, source, bulk=no_bulk, limits=LIMITS).samples
     assert np.array_equal(is_red(rgb), mask.astype(bool))
     assert rgb[0, 0].tolist() == [100, 100, 100]
     assert rgb[3, 3].tolist() == [154, 65, 65]  # 100 * 0.65 + 0.35 * (255, 0, 0)
@@ -165,10 +164,10 @@ def test_binary_over_its_image_is_tinted_inside_sharp_at_the_edge_and_untouched_
 def test_fraction_is_how_much_of_the_color() -> None:
     attributes = made_segmentation("FRACTIONAL", [plane(0, segment=1)], MaximumFractionalValue=200)
     frame = made_frame(np.array([[0, 100, 200, 255]], np.uint8))
-    bare = render_segmentation(frame, attributes, 0, None, bulk=no_bulk, limits=LIMITS).samples
+    bare = render_segments({0: frame}, attributes, None, bulk=no_bulk, limits=LIMITS).samples
     assert bare[0, :, 0].tolist() == [0, 128, 255, 255]
-    over = render_segmentation(
-        frame, attributes, 0, Picture(np.full((1, 4), 50, np.uint8)), bulk=no_bulk, limits=LIMITS
+    over = render_segments(
+        {0: frame}, attributes, Picture(np.full((1, 4), 50, np.uint8)), bulk=no_bulk, limits=LIMITS
     ).samples
     assert over[0, :, 0].tolist() == [50, 112, 173, 173]
 
@@ -178,7 +177,7 @@ def test_label_map_has_the_color_of_each_segment(dtype: type[np.unsignedinteger[
     labels = np.zeros((6, 9), dtype)
     labels[:, 3:6], labels[:, 6:] = 1, 2
     attributes = made_segmentation("LABELMAP", [plane(0)])
-    rgb = render_segmentation(made_frame(labels), attributes, 0, None, bulk=no_bulk, limits=LIMITS).samples
+    rgb = render_segments({0: made_frame(labels)}, attributes, None, bulk=no_bulk, limits=LIMITS).samples
     assert rgb[2, 1].tolist() == [0, 0, 0]
     assert rgb[2, 4, 0] > 150
     assert rgb[2, 4, 1] < 30
@@ -195,14 +194,14 @@ def test_label_map_with_a_palette_has_the_colors_of_the_palette() -> None:
         attributes[f"0028110{channel}"] = {"vr": "US", "Value": descriptor}
         attributes[f"0028120{channel}"] = {"vr": "OW", "Value": entries}
     frame = made_frame(labels, photometric="PALETTE COLOR")
-    rgb = render_segmentation(frame, attributes, 0, None, bulk=no_bulk, limits=LIMITS).samples
+    rgb = render_segments({0: frame}, attributes, None, bulk=no_bulk, limits=LIMITS).samples
     assert rgb[1, 1].tolist() == [0, 0, 204]
 
 
 def test_padding_of_a_label_map_is_no_segment() -> None:
     attributes = made_segmentation("LABELMAP", [plane(0)], PixelPaddingValue=7, PixelRepresentation=0)
     frame = made_frame(np.array([[7, 1]], np.uint8))
-    rgb = render_segmentation(frame, attributes, 0, None, bulk=no_bulk, limits=LIMITS).samples
+    rgb = render_segments({0: frame}, attributes, None, bulk=no_bulk, limits=LIMITS).samples
     assert rgb.any(axis=2).tolist() == [[False, True]]
 
 
@@ -212,9 +211,7 @@ def test_mask_of_a_coarser_grid_lands_where_it_lies_in_the_patient() -> None:
     mask = np.zeros((3, 3), np.uint8)
     mask[1, 1] = 1  # centre at x = 6.5, y = 2: from 5.5 to 7.5, from 1 to 3
     source = Picture(np.full((10, 12), 100, np.uint8))
-    rgb = render_segmentation(
-        made_frame(mask), attributes, 0, source, image_plane(), bulk=no_bulk, limits=LIMITS
-    ).samples
+    rgb = render_segments({0: made_frame(mask)}, attributes, source, image_plane(), bulk=no_bulk, limits=LIMITS).samples
     assert sorted(map(tuple, np.argwhere(is_red(rgb)[[2]]).tolist())) == [(0, 6), (0, 7)]
     assert not is_red(rgb)[[0, 4, 5]].any()
 
@@ -225,8 +222,8 @@ def test_source_that_lies_across_is_left_out() -> None:
         ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=[0, 1, 0, 0, 0, -1], PixelSpacing=[1, 1]
     )
     source = Picture(np.full((4, 4), 100, np.uint8))
-    picture = render_segmentation(
-        made_frame(np.eye(4, dtype=np.uint8)), attributes, 0, source, across, bulk=no_bulk, limits=LIMITS
+    picture = render_segments(
+        {0: made_frame(np.eye(4, dtype=np.uint8))}, attributes, source, across, bulk=no_bulk, limits=LIMITS
     )
     assert picture.samples[0, 3].tolist() == [0, 0, 0]
     assert picture.samples[0, 0, 0] == 255
@@ -278,8 +275,12 @@ def test_frame_of_a_multi_frame_source_is_named() -> None:
 def test_picture_beyond_the_limit_is_refused_A22() -> None:
     attributes = made_segmentation("BINARY", [plane(0, segment=1)])
     with pytest.raises(CannotRender, match="rendered_pixels"):
-        render_segmentation(
-            made_frame(np.zeros((8, 8), np.uint8)), attributes, 0, None, bulk=no_bulk, limits=Limits(rendered_pixels=63)
+        render_segments(
+            {0: made_frame(np.zeros((8, 8), np.uint8))},
+            attributes,
+            None,
+            bulk=no_bulk,
+            limits=Limits(rendered_pixels=63),
         )
 
 
@@ -294,7 +295,7 @@ def test_wrong_objects_are_shown_or_refused(kind: str) -> None:
             source_of(broken, 1)
             representative_frame(broken)
             frames_beside(broken, 0)
-            picture = render_segmentation(frame, broken, 1, source, image_plane(1), bulk=no_bulk, limits=LIMITS)
+            picture = render_segments({1: frame}, broken, source, image_plane(1), bulk=no_bulk, limits=LIMITS)
         except DICOMwebError:
             continue
         assert picture.samples.shape == (4, 4, 3)

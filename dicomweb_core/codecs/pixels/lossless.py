@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-from dicomweb_core.codecs.pixels.arrays import Samples, bits_needed, samples_of
+from dicomweb_core.codecs.pixels.samples import Samples, bits_needed, samples_of
 from dicomweb_core.errors import InvalidFrame
 from dicomweb_core.values.pixels import ImagePixel, NativeFrame
 

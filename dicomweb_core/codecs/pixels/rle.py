@@ -7,7 +7,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomweb_core.codecs.pixels.arrays import samples_of
+from dicomweb_core.codecs.pixels.samples import samples_of
 from dicomweb_core.errors import InvalidFrame
 from dicomweb_core.values.pixels import NativeFrame
 
