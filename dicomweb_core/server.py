@@ -110,7 +110,8 @@ class OriginServer(Calls):
         The size of a compressed text tells how much it repeats. Where a page of another origin can make a user's
         browser search, with values of its own beside ones it is to guess, and somebody can see sizes on the wire
         (BREACH), give `()`: no cookies, no such page.
-        `font_paths` are files and folders of fonts for texts in pictures: Pillow's own has Latin letters only.
+        `font_paths` are files and folders of fonts for texts in pictures: Pillow's own has ASCII only; without these,
+        those of the system are looked for.
         See `Site` for the other choices of a site. Raises ValueError for an unknown content coding.
         """
         if not set(content_codings) <= set(_CODINGS):

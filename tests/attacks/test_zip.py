@@ -64,6 +64,12 @@ PATIENTS = ("../../etc/passwd^x", "..\\..\\windows^system32", "/absolute", "C:\\
             'x"; filename="evil.exe', "a\r\nX-Injected: 1", "山田^太郎", "con.dcm")  # fmt: skip
 
 
+HEADERS = {
+    *("Content-Type", "Content-Disposition", "X-Content-Type-Options"),
+    *("ETag", "Accept-Ranges", "Cache-Control", "Vary"),
+}
+
+
 @pytest.mark.parametrize("name", PATIENTS, ids=[f"A76 A35 {ascii(name)[:24]}" for name in PATIENTS])
 def test_nothing_of_a_patient_names_a_file(name: str) -> None:
     client = client_of()
@@ -75,8 +81,8 @@ def test_nothing_of_a_patient_names_a_file(name: str) -> None:
         assert re.fullmatch(r"([0-9.]+/){2}[0-9.]+\.dcm", entry)
         assert not {"", ".", ".."} & set(entry.split("/"))
         assert re.fullmatch(r'attachment; filename="[0-9.]+\.zip"', answer.header("Content-Disposition") or "")
-        # Nor does anything else repeat a text of the sender.
-        assert not any(name in value or value in name for _, value in answer.headers)
+        # Nor does any other header come from the sender.
+        assert {key for key, _ in answer.headers} <= HEADERS
 
 
 def test_names_in_an_upload_touch_no_file_system_A76(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
