@@ -70,6 +70,14 @@ class MethodNotAllowed(DICOMwebError):
         self.allowed = allowed
 
 
+class UpgradeRequired(DICOMwebError):
+    """The resource is a notification connection, which a plain request cannot open (RFC 9110 15.5.22)."""
+
+
+class NotOffered(DICOMwebError):
+    """What the standard has and this server, as it runs here, cannot do (RFC 9110 15.6.2)."""
+
+
 class NotAcceptable(DICOMwebError):
     """Nothing the client accepts can be produced. `available` are the media types that can."""
 

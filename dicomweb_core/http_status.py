@@ -21,8 +21,10 @@ STATUS_OF: Final[dict[type[errors.DICOMwebError], int]] = {
     errors.URITooLong: 414,
     errors.UnsupportedMediaType: 415,
     errors.RangeNotSatisfiable: 416,
+    errors.UpgradeRequired: 426,
     errors.CorruptBlob: 500,
     errors.DICOMwebError: 500,
+    errors.NotOffered: 501,
     errors.StorageUnavailable: 503,
     errors.Overloaded: 503,
 }

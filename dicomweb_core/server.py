@@ -25,6 +25,7 @@ from dicomweb_core.errors import (
     StorageUnavailable,
     Unauthorized,
     UnsupportedMediaType,
+    UpgradeRequired,
     URITooLong,
     WorkitemRefused,
 )
@@ -44,6 +45,7 @@ from dicomweb_core.rules.workitem_changes import WorklistPolicy
 from dicomweb_core.services import (
     bulkdata,
     capabilities,
+    event_channel,
     pixels,
     render,
     retrieve,
@@ -57,9 +59,11 @@ from dicomweb_core.services import (
 from dicomweb_core.services.calls import Calls
 from dicomweb_core.services.codec import CodecInProcess, FrameCodec
 from dicomweb_core.services.delivery import delivered, not_modified, refuse_conditional_change, validator
+from dicomweb_core.services.event_feeds import EventFeeds
 from dicomweb_core.services.frame_cache import FrameCache
 from dicomweb_core.services.picture_cache import AttributesCache, PictureCache
-from dicomweb_core.services.site import Access, Authorize, Scope, Site, allow_all
+from dicomweb_core.services.scopes import Scope
+from dicomweb_core.services.site import Access, Authorize, Site, allow_all
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
 from dicomweb_core.storage.worklists import WorklistStore
 from dicomweb_core.values.limits import Limits
@@ -86,6 +90,7 @@ class OriginServer(Calls):
         instances: InstanceStore,
         worklist: WorklistStore | None = None,
         worklist_policy: WorklistPolicy | None = None,
+        event_channel_url: str | None = None,
         limits: Limits | None = None,
         authorize: Authorize = allow_all,
         on_duplicate: OnDuplicate = OnDuplicate.KEEP,
@@ -101,8 +106,9 @@ class OriginServer(Calls):
         cache_control: str = "private, no-cache",
         content_codings: Sequence[str] = _CODINGS,
     ) -> None:
-        """Without `worklist` there is no Worklist Service. `codec` None: frames are decoded and encoded in this
-        process. `require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it.
+        """Without `worklist` there is no Worklist Service. `event_channel_url` is the service root of its notification
+        connections, `ws://...`, if that is not the one of requests. `codec` None: frames are decoded and encoded in
+        this process. `require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it.
 
         `cache_control` is what caches may do with what is read: by default a browser keeps it for its user and asks
         each time whether it still holds, which costs no retrieval. Errors and reports are never kept.
@@ -117,6 +123,7 @@ class OriginServer(Calls):
         if not set(content_codings) <= set(_CODINGS):
             raise ValueError(f"content codings are {' and '.join(_CODINGS)}")
         limits = limits or Limits()
+        self._cors_origins = frozenset(cors_origins)
         super().__init__(
             Site(
                 instances=instances,
@@ -135,9 +142,11 @@ class OriginServer(Calls):
                 attributes_cache=AttributesCache(limits.attributes_cache_bytes),
                 worklist=worklist,
                 worklist_policy=worklist_policy or WorklistPolicy(),
+                feeds=EventFeeds(worklist, waiting=limits.waiting_listeners) if worklist is not None else None,
+                cors_origins=self._cors_origins,
+                event_channel_url=event_channel_url,
             )
         )
-        self._cors_origins = frozenset(cors_origins)
         self._codings = tuple(coding for coding in content_codings if coding in AVAILABLE)
         self._kept = ("Cache-Control", cache_control)
         self._vary = ("Vary", _NEGOTIATED + (", Origin" if varies_by_origin(self._cors_origins) else ""))
@@ -166,7 +175,7 @@ class OriginServer(Calls):
         of_origin = cross_origin_headers(request, self._cors_origins)
         own = (header for header in response.headers if header not in (_NO_SNIFFING, _NOT_KEPT))
         headers = (*own, _NO_SNIFFING, kept, self._vary, *of_origin)
-        return Response(response.status, headers, response.body)
+        return Response(response.status, headers, response.body, response.feed)
 
     def _preflight(self, request: Request) -> Response:
         try:
@@ -329,6 +338,7 @@ _TRANSACTIONS: Final[dict[Transaction, Answer]] = {
     Transaction.SUBSCRIBE: worklist_subscriptions.subscribe,
     Transaction.UNSUBSCRIBE: worklist_subscriptions.unsubscribe,
     Transaction.SUSPEND: worklist_subscriptions.suspend,
+    Transaction.OPEN_EVENT_CHANNEL: event_channel.open_channel,
 }
 
 
@@ -373,6 +383,8 @@ def error_response(error: DICOMwebError, request: Request | None = None) -> Resp
                 report["offending"] = offending
             if warning and request is not None:
                 headers += (("Warning", f"299 {request.base_url}: {warning}"),)
+        case UpgradeRequired():
+            headers += (("Upgrade", "websocket"),)
         case RangeNotSatisfiable(size=size):
             headers += (("Content-Range", f"bytes */{size}"),)
     status = status_of(error)

@@ -26,6 +26,7 @@ from dicomweb_lmdb.worklist_rows import (
     WorklistView,
     behind_pairs,
     first_of,
+    pack_sequence,
     pair_key,
     queue_key,
     report_of,
@@ -120,6 +121,14 @@ class LMDBWorklistStore:
         self._forget_in_time()
         with self._environment.read() as view:
             return worklist_changes.latest(view)
+
+    def receivers_since(self, sequence: int) -> frozenset[str]:
+        """Also those whose reports were delivered a moment ago."""
+        found: set[bytes] = set()
+        with self._environment.read() as view, view.txn.cursor(view.tables.news) as cursor:
+            if cursor.set_range(pack_sequence(sequence + 1)):
+                found.update(cursor.iternext(keys=False))
+        return frozenset(receiver.decode("utf-8") for receiver in found)
 
     def _forget_in_time(self) -> None:
         if self._delivered and time.monotonic() >= self._forget_at:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import lmdb
@@ -14,13 +15,17 @@ from dicomweb_lmdb.worklist_rows import (
     EVERY,
     LATEST_KEY,
     WorklistView,
+    behind_pairs,
+    final_key,
     first_of,
     generator_key,
     generator_of,
     generator_row,
     pack_sequence,
+    pack_time,
     pair_key,
     queue_key,
+    report_of,
     report_row,
     second_of,
     sequence_of,
@@ -79,9 +84,21 @@ class LMDBWorklistTransaction:
         for key, _ in self._rows(self._view.tables.workitems, _NOTHING):
             yield key.decode("utf-8")
 
+    def finals(self, before: float) -> Iterator[str]:
+        """By the time of their last change. The transaction may write meanwhile."""
+        end = pack_time(before)
+        for key, _ in self._rows(self._view.tables.finals, _NOTHING):
+            if key[: len(end)] >= end:
+                return
+            yield key[len(end) :].decode("utf-8")
+
     def _index(self, old: Workitem | None, new: Workitem | None) -> None:
         before, after = _index_rows(old), _index_rows(new)
         txn, table = self._view.txn, self._view.tables.terms
+        if old is not None and old.state.final:
+            txn.delete(final_key(old), db=self._view.tables.finals)
+        if new is not None and new.state.final:
+            txn.put(final_key(new), _NOTHING, db=self._view.tables.finals)
         for term, order in before - after:
             txn.delete(term, order, db=table)
         for term, order in after - before:
@@ -140,6 +157,34 @@ class LMDBWorklistTransaction:
         sequence = latest(self._view) + 1
         txn.put(LATEST_KEY, pack_sequence(sequence), db=tables.store)
         txn.put(queue_key(receiver, sequence), row, db=tables.queues)
+        txn.put(pack_sequence(sequence), text_key(receiver), db=tables.news)
+        self._count(receiver, 1)
+
+    def queue_length(self, receiver: str) -> int:
+        """How many are queued."""
+        packed = self._view.txn.get(text_key(receiver), db=self._view.tables.lengths)
+        return 0 if packed is None else sequence_of(packed)
+
+    def last_queued(self, receiver: str) -> EventReport | None:
+        """None when nothing is queued."""
+        with self._view.txn.cursor(self._view.tables.queues) as cursor:
+            behind = cursor.set_range(behind_pairs(pair_key(receiver)))
+            if not (cursor.prev() if behind else cursor.last()) or not cursor.key().startswith(pair_key(receiver)):
+                return None
+            return report_of(sequence_of(cursor.key()), cursor.value()).report
+
+    def shorten(self, receiver: str, leave: int, instead: EventReport) -> None:
+        """Forgets the oldest."""
+        excess = self.queue_length(receiver) - leave
+        if excess <= 0:
+            return
+        oldest = islice(self._rows(self._view.tables.queues, pair_key(receiver)), excess)
+        *_, (last, _) = oldest
+        self.forget(receiver, sequence_of(last))
+        txn, tables = self._writing()
+        txn.put(last, report_row(instead, time.time()), db=tables.queues)
+        txn.put(last[-8:], text_key(receiver), db=tables.news)
+        self._count(receiver, 1)
 
     def discard(self, receiver: str) -> None:
         """Forgets what is queued."""
@@ -151,10 +196,22 @@ class LMDBWorklistTransaction:
         if not any(key <= last for key, _ in self._rows(self._view.tables.queues, beginning, most=1)):
             return
         txn, tables = self._writing()
+        forgotten = 0
         with txn.cursor(tables.queues) as cursor:
             there = cursor.set_range(beginning)
             while there and cursor.key().startswith(beginning) and cursor.key() <= last:
+                txn.delete(cursor.key()[-8:], db=tables.news)
                 there = cursor.delete()
+                forgotten += 1
+        self._count(receiver, -forgotten)
+
+    def _count(self, receiver: str, more: int) -> None:
+        length = self.queue_length(receiver) + more
+        txn, tables = self._writing()
+        if length:
+            txn.put(text_key(receiver), pack_sequence(length), db=tables.lengths)
+        else:
+            txn.delete(text_key(receiver), db=tables.lengths)
 
     def _writing(self) -> WorklistView:
         self.wrote = True

@@ -54,11 +54,17 @@ class WorklistTables(NamedTuple):
     """receiver, filtered or not -> lock, filter"""
     queues: lmdb._Database
     """receiver, sequence -> report"""
+    lengths: lmdb._Database
+    """receiver -> how many are queued"""
+    news: lmdb._Database
+    """sequence -> receiver, of all that is queued"""
+    finals: lmdb._Database
+    """change, workitem -> nothing: those in a final state"""
 
 
 WorklistView = ViewOf[WorklistTables]
 
-WORKLIST: Final = Layout(WorklistTables, frozenset(), frozenset({"terms"}), b"worklist 1")
+WORKLIST: Final = Layout(WorklistTables, frozenset(), frozenset({"terms"}), b"worklist 2")
 
 LATEST_KEY: Final = b"latest"
 
@@ -110,6 +116,16 @@ def sequence_of(packed: bytes) -> int:
     """Of a key of a queue, or of `pack_sequence`."""
     number: int = _SEQUENCE.unpack(packed[-8:])[0]
     return number
+
+
+def pack_time(seconds: float) -> bytes:
+    """8 bytes that sort as the times since 1970 do, to a microsecond."""
+    return pack_sequence(round(seconds * 1e6))
+
+
+def final_key(workitem: Workitem) -> bytes:
+    """Of a workitem in a final state."""
+    return pack_time(workitem.changed) + text_key(workitem.uid)
 
 
 def workitem_row(workitem: Workitem) -> bytes:

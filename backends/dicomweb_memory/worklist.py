@@ -42,6 +42,10 @@ class _QueuedText:
     text: bytes
     queued: float
 
+    @classmethod
+    def of(cls, sequence: int, report: EventReport) -> _QueuedText:
+        return cls(sequence, replace(report, attributes={}), json_text(report.attributes), time.time())
+
     def read(self) -> QueuedReport:
         return QueuedReport(self.sequence, replace(self.report, attributes=orjson.loads(self.text)), self.queued)
 
@@ -96,6 +100,17 @@ class MemoryWorklistTransaction:
         """Ascending; those of the moment of the call."""
         return iter(sorted(self.state.workitems))
 
+    def finals(self, before: float) -> Iterator[str]:
+        """By the time of their last change; those of the moment of the call."""
+        found = (one.workitem for one in self.state.workitems.values())
+        return iter(
+            [
+                uid
+                for changed, uid in sorted((one.changed, one.uid) for one in found if one.state.final)
+                if changed < before
+            ]
+        )
+
     def subscriptions(self, uid: str) -> tuple[Subscription, ...]:
         """By receiver."""
         return tuple(sorted(one for one in self.state.subscriptions.values() if one.workitem == uid))
@@ -130,11 +145,28 @@ class MemoryWorklistTransaction:
 
     def queue(self, receiver: str, report: EventReport) -> None:
         """Appends it."""
-        text = json_text(report.attributes)
+        queued = _QueuedText.of(self.state.latest + 1, report)
         self._own("queues")
         self.state.latest += 1
-        queued = _QueuedText(self.state.latest, replace(report, attributes={}), text, time.time())
         self.state.queues[receiver] = (*self.state.queues.get(receiver, ()), queued)
+
+    def queue_length(self, receiver: str) -> int:
+        """How many are queued."""
+        return len(self.state.queues.get(receiver, ()))
+
+    def last_queued(self, receiver: str) -> EventReport | None:
+        """None when nothing is queued."""
+        queue = self.state.queues.get(receiver, ())
+        return queue[-1].read().report if queue else None
+
+    def shorten(self, receiver: str, leave: int, instead: EventReport) -> None:
+        """Forgets the oldest."""
+        queue = self.state.queues.get(receiver, ())
+        excess = len(queue) - leave
+        if excess > 0:
+            self._own("queues")
+            last = _QueuedText.of(queue[excess - 1].sequence, instead)
+            self.state.queues[receiver] = (last, *queue[excess:])
 
     def discard(self, receiver: str) -> None:
         """Forgets what is queued."""
@@ -208,6 +240,10 @@ class MemoryWorklistStore:
     def latest(self) -> int:
         """The sequence number given last."""
         return self._state.latest
+
+    def receivers_since(self, sequence: int) -> tuple[str, ...]:
+        """Those with such a report."""
+        return tuple(receiver for receiver, queue in self._state.queues.items() if queue[-1].sequence > sequence)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from dicomweb_core.values.messages import HeaderList, Request
 
 _ALLOW_HEADERS: Final = "Accept, Accept-Charset, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range"
 _EXPOSE: Final = (
     "Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Location, Content-Range, ETag, "
-    "Location, Retry-After, Warning"
+    "Link, Location, Retry-After, Warning"
 )
 _PREFLIGHT_SECONDS: Final = 86_400
 """How long a browser may remember a permission. What it permits is methods and header names, never an answer."""
@@ -27,6 +28,21 @@ def is_preflight(request: Request) -> bool:
 def varies_by_origin(origins: frozenset[str]) -> bool:
     """Whether answers to other origins, and to none, have other headers: then caches have to know, always."""
     return bool(origins) and "*" not in origins
+
+
+def admits_page(request: Request, origins: frozenset[str]) -> bool:
+    """Whether what sent a request may use it: no page at all, one of our own origin, or one that is allowed.
+
+    For what a page must not even begin, CORS or not: browsers open a WebSocket to anywhere and send an Origin with it
+    (RFC 6455 10.2); with other requests they say at least whether the page is foreign (`Sec-Fetch-Site`).
+    """
+    if "*" in origins:
+        return True
+    origin = request.header("Origin")
+    if origin is None:
+        return (request.header("Sec-Fetch-Site") or "none").lower() in ("none", "same-origin")
+    own = urlsplit(request.base_url)
+    return origin.lower() == f"{own.scheme}://{own.netloc}".lower() or (origin in origins and origin != "null")
 
 
 def cross_origin_headers(request: Request, origins: frozenset[str], methods: tuple[str, ...] = ()) -> HeaderList:

@@ -47,6 +47,7 @@ class Transaction(Enum):
     SUBSCRIBE = "subscribe"
     UNSUBSCRIBE = "unsubscribe"
     SUSPEND = "suspendGlobalSubscription"
+    OPEN_EVENT_CHANNEL = "openNotificationConnection"
 
 
 WORKLIST_TRANSACTIONS: Final = frozenset(
@@ -60,6 +61,7 @@ WORKLIST_TRANSACTIONS: Final = frozenset(
         Transaction.SUBSCRIBE,
         Transaction.UNSUBSCRIBE,
         Transaction.SUSPEND,
+        Transaction.OPEN_EVENT_CHANNEL,
     }
 )
 """Those of the Worklist Service (PS3.18 11)."""
@@ -160,9 +162,11 @@ WORKLIST_RESOURCES: Final[tuple[Resource, ...]] = (
     _resource(_WORKITEM + "/cancelrequest/{requester}", POST=Transaction.REQUEST_CANCELLATION),
     _resource(_SUBSCRIBER, POST=Transaction.SUBSCRIBE, DELETE=Transaction.UNSUBSCRIBE),
     _resource(_SUBSCRIBER + "/suspend", POST=Transaction.SUSPEND),
+    _resource("/subscribers/{subscriber}", GET=Transaction.OPEN_EVENT_CHANNEL),
+    _resource("/ws/subscribers/{subscriber}", GET=Transaction.OPEN_EVENT_CHANNEL),
 )
-"""Of a server with a worklist (PS3.18 Table 11.1.1-1). A path with the AE title of who asks is older than the
-parameter `requester` and still used."""
+"""Of a server with a worklist (PS3.18 Table 11.1.1-1, 8.10.4). A path with the AE title of who asks is older than the
+parameter `requester` and still used, as is `/ws` before the one of notification connections."""
 
 
 @dataclass(slots=True)

@@ -100,6 +100,10 @@ class WorklistPolicy:
     """Whether subscriptions get the deletion lock they ask for (B301)."""
     filtered_subscriptions: bool = True
     """Whether there are subscriptions to those workitems that match a filter. Else 403."""
+    retention_seconds: float | None = None
+    """How long a workitem is kept in a final state when nobody has a deletion lock (PS3.4 CC.2.1.3); None: for ever."""
+    lock_seconds: float | None = None
+    """How long a deletion lock counts from then on; None: until it is released."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,16 @@ from typing import Final
 
 from dicomweb_core.rules.workitem_checks import CONTACT, PROGRESS, REASON, REASON_CODES, STATE
 from dicomweb_core.rules.workitem_requirements import is_blank, items_of
-from dicomweb_core.values.attributes import Attribute, Attributes
-from dicomweb_core.values.workitems import WORKLIST, EventReport, EventType, Workitem, WorkitemState
+from dicomweb_core.values.attributes import Attribute, Attributes, json_text
+from dicomweb_core.values.workitems import (
+    UPS_PUSH,
+    WORKLIST,
+    EventReport,
+    EventType,
+    QueuedReport,
+    Workitem,
+    WorkitemState,
+)
 
 READINESS: Final = "00404041"
 STATION_NAMES: Final = "00404025"
@@ -20,6 +28,8 @@ PERFORMERS: Final = "00404034"
 """Scheduled Human Performers Sequence."""
 REQUESTING_AE: Final = "00741236"
 
+_MESSAGE_IDS: Final = 1 << 16
+"""How many there are: US (PS3.7 10.3.1)."""
 _OF_PERFORMER: Final = ("00404009", "00404036")
 """Human Performer Code Sequence, Organization: in an item of the workitem, at the top of the report."""
 _PROGRESSES: Final = ("00741004", "00741006", "00741007", "00741008")
@@ -80,6 +90,19 @@ def server_status(status: ServerStatus, subscriptions: Start, workitems: Start) 
     """SCP Status Change: once for each AE, about the worklist. Before going down, what the restart will be."""
     texts = (("00741242", status.value), ("00741244", subscriptions.value), ("00741246", workitems.value))
     return _report(WORKLIST, EventType.SERVER_STATUS, {tag: _code_string(text) for tag, text in texts})
+
+
+def event_text(queued: QueuedReport) -> bytes:
+    """The data set that is sent for a report (PS3.18 8.10.5, 11.13): event information and what of the command tells
+    what it is about. The Message ID counts with the queue: a report that is sent again has it again."""
+    report = queued.report
+    command: Attributes = {
+        "00000002": {"vr": "UI", "Value": [UPS_PUSH]},
+        "00000110": {"vr": "US", "Value": [queued.sequence % _MESSAGE_IDS]},
+        "00001000": {"vr": "UI", "Value": [report.workitem]},
+        "00001002": {"vr": "US", "Value": [int(report.type)]},
+    }
+    return json_text({**command, **report.attributes})
 
 
 def of_creation(workitem: Workitem) -> tuple[EventReport, ...]:

@@ -6,17 +6,20 @@ some the value alone: without the name, a parameter that is a UID and has no val
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from dicomweb_core.errors import InvalidQuery
 from dicomweb_core.rules.subscriptions import parse_deletion_lock
+from dicomweb_core.values.messages import Request
 from dicomweb_core.values.uids import is_uid
 
 _WORKITEM: Final = frozenset({"workitem", "affectedsopinstanceuid"})
 _TRANSACTION_UID: Final = frozenset({"transactionuid", "transaction"})
 _REQUESTER: Final = frozenset({"requester"})
 _DELETION_LOCK: Final = frozenset({"deletionlock"})
+_AFTER: Final = frozenset({"after"})
+_WAIT: Final = frozenset({"wait"})
 
 
 def workitem_parameter(query: str, *, bare: bool) -> str | None:
@@ -46,6 +49,28 @@ def deletion_lock_parameter(query: str) -> bool:
     Raises InvalidQuery, InvalidWorkitemRequest.
     """
     return parse_deletion_lock(_value(query, _DELETION_LOCK, "deletionlock"))
+
+
+class Listening(NamedTuple):
+    """How a client wants to have events. All of it is ours: PS3.18 8.10.4 has no parameters."""
+
+    after: int
+    """The sequence number of the last one it has got; 0 if it does not say."""
+    wait: float
+    """Seconds to wait for one if there is none."""
+
+
+def listening_parameters(request: Request) -> Listening:
+    """From the parameters `after` and `wait`; a client of Server-Sent Events says the former in Last-Event-ID.
+
+    Raises InvalidQuery.
+    """
+    after = _value(request.query, _AFTER, "after") or request.header("Last-Event-ID") or "0"
+    wait = _value(request.query, _WAIT, "wait") or "0"
+    for text, shown in ((after, "after"), (wait, "wait")):
+        if not (text.isascii() and text.isdecimal() and len(text) < 20):
+            raise InvalidQuery(f"The parameter {shown} is not a number.")
+    return Listening(int(after), float(wait))
 
 
 def _value(query: str, names: frozenset[str], shown: str) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
@@ -19,16 +20,21 @@ from dicomweb_core.rendering.stored_values import cells_of, coding_of, stored_va
 from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.rendering_parameters import parse_rendering
 from dicomweb_core.rules.store_report import StoreReport
+from dicomweb_core.rules.subscriptions import parse_receiver
 from dicomweb_core.services import bulkdata, pixels, retrieve
+from dicomweb_core.services.event_listening import Listener, iterate
 from dicomweb_core.services.instance_forms import instance_in
 from dicomweb_core.services.metadata_request import store_datasets
 from dicomweb_core.services.parts import read_blob
 from dicomweb_core.services.pictures import picture_count, picture_of
 from dicomweb_core.services.rendered_instance import RenderedInstance
+from dicomweb_core.services.scopes import EVERYTHING
 from dicomweb_core.services.search import find
-from dicomweb_core.services.site import EVERYTHING, Site
+from dicomweb_core.services.site import Site
 from dicomweb_core.services.store import StoreBatch, store_instance
+from dicomweb_core.services.worklist_upkeep import announce_restart, purge
 from dicomweb_core.values.attributes import Attributes
+from dicomweb_core.values.events import Event
 from dicomweb_core.values.messages import Buffer
 from dicomweb_core.values.queries import Level
 from dicomweb_core.values.resources import InstanceRef, Ref, SeriesRef, StudyRef
@@ -230,6 +236,34 @@ class Calls:
         """
         return bulkdata.bulkdata_value(self.site, InstanceRef.parse(study, series, instance), path)
 
+    # -- worklist ---------------------------------------------------------------------------------------------
+
+    def events(self, aetitle: str, *, timeout: float | None = None) -> Iterator[Event]:
+        """The events for an AE title, as they come: what waits first, then what happens. An event counts as delivered
+        when the next one is asked for. Ends when none came for `timeout` seconds, never without.
+
+        Raises BadRequest for what is no AE title, StorageUnavailable.
+        """
+        return iterate(self.site.required_feeds, parse_receiver(aetitle), timeout)
+
+    def on_event(self, aetitle: str, call: Callable[[Event], object]) -> Listener:
+        """Has `call` called for each event for an AE title, in order, in a thread of its own, until the listener that
+        is returned is closed. An event counts as delivered when the call returns; if it raises, it is repeated later.
+        """
+        return Listener(self.site.required_feeds, parse_receiver(aetitle), call)
+
+    def announce_restart(self) -> int:
+        """Tells every AE that is subscribed that this server was restarted (PS3.4 CC.2.4.3); how many AEs.
+
+        To be called once when a server begins, not once in each of its processes. Raises StorageUnavailable.
+        """
+        return announce_restart(self.site.required_worklist)
+
+    def purge_workitems(self) -> int:
+        """Removes the final workitems that `WorklistPolicy` lets go; how many. Also done from time to time when
+        workitems are created. Raises StorageUnavailable."""
+        return purge(self.site.required_worklist, self.site.worklist_policy, time.time())
+
     # -- delete -----------------------------------------------------------------------------------------------
 
     def delete(self, study: str, series: str | None = None, instance: str | None = None) -> int:
@@ -240,6 +274,8 @@ class Calls:
         """Closes the stores and frees the codecs."""
         self.site.codec.close()
         self.site.instances.close()
+        if self.site.feeds is not None:
+            self.site.feeds.close()
         if self.site.worklist is not None:
             self.site.worklist.close()
 

@@ -15,6 +15,7 @@ from dicomweb_core.rules.targets import Resource, Transaction, resources
 from dicomweb_core.rules.uri_parameters import RULES
 from dicomweb_core.rules.workitem_requirements import requirements
 from dicomweb_core.services.answers import single_answer
+from dicomweb_core.services.event_channel import EVENT_STREAM
 from dicomweb_core.services.rendered_documents import REPORT_TYPES, SVG
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.store_request import SUPPORTED as STORED_TYPES
@@ -56,6 +57,7 @@ MEDIA_TYPES: Final[dict[Transaction, tuple[str, ...]]] = {
     Transaction.SUBSCRIBE: (),
     Transaction.UNSUBSCRIBE: (),
     Transaction.SUSPEND: (),
+    Transaction.OPEN_EVENT_CHANNEL: (EVENT_STREAM, "application/dicom+json"),
 }
 """What each transaction can answer with, the default first; of what is rendered the libraries say it."""
 
@@ -71,6 +73,7 @@ STATUSES: Final[dict[Transaction, tuple[str, str]]] = {
     Transaction.SUBSCRIBE: ("201", "400 403 404 410 503"),
     Transaction.UNSUBSCRIBE: ("200", "400 404 503"),
     Transaction.SUSPEND: ("200", "400 404 503"),
+    Transaction.OPEN_EVENT_CHANNEL: ("101 200", "400 403 426 501 503"),
 }
 _SENT: Final = {
     Transaction.STORE: STORED_TYPES,

@@ -14,7 +14,8 @@ from dicomweb_core.rules.result_attributes import result
 from dicomweb_core.services.answers import multipart_answer, single_answer
 from dicomweb_core.services.parts import Part
 from dicomweb_core.services.retrieve import JSON, METADATA_OFFERS, XML
-from dicomweb_core.services.site import Scope, Site
+from dicomweb_core.services.scopes import Scope
+from dicomweb_core.services.site import Site
 from dicomweb_core.services.texts import TextForm
 from dicomweb_core.values.candidates import Candidate
 from dicomweb_core.values.messages import Response

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
-from urllib.parse import urlencode
+from typing import NamedTuple, TypeVar
 
 import orjson
 
 from dicomweb_core.errors import NotFound
-from dicomweb_core.rules.matching import matches
-from dicomweb_core.rules.query_parser import parse_query
 from dicomweb_core.rules.targets import Target
 from dicomweb_core.rules.workitem_changes import WorklistPolicy
 from dicomweb_core.services.codec import CodecInProcess, FrameCodec
+from dicomweb_core.services.event_feeds import EventFeeds
 from dicomweb_core.services.frame_cache import FrameCache
 from dicomweb_core.services.picture_cache import AttributesCache, PictureCache, WindowCache
+from dicomweb_core.services.scopes import Scope
+from dicomweb_core.services.worklist_upkeep import Sweep
 from dicomweb_core.storage.instances import InstanceStore, OnDuplicate
-from dicomweb_core.storage.worklists import WorklistStore
+from dicomweb_core.storage.worklists import WorklistStore, WorklistTransaction
 from dicomweb_core.values.attributes import Attributes
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.messages import Request
-from dicomweb_core.values.queries import Level, MatchKey
 from dicomweb_core.values.resources import Ref, StudyRef
+
+T = TypeVar("T")
 
 
 class Access(NamedTuple):
@@ -42,27 +43,6 @@ keys narrow the worklist; a workitem without such an attribute is outside."""
 
 def allow_all(_access: Access) -> None:
     """Everybody may do everything: for servers behind an authenticating proxy, and tests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The studies a request may see. Without keys: all."""
-
-    keys: tuple[MatchKey, ...] = ()
-
-    @classmethod
-    def of(cls, narrowing: Mapping[str, str] | None, limits: Limits) -> Scope:
-        """From what `authorize` returned. Raises InvalidQuery: a mistake of the site's, not the client's."""
-        if not narrowing:
-            return EVERYTHING
-        return cls(parse_query(Level.STUDY, None, urlencode(narrowing), limits).keys)
-
-    def admits(self, study: Attributes) -> bool:
-        """Whether a study, or a workitem, with these attributes is inside."""
-        return not self.keys or matches(self.keys, study)
-
-
-EVERYTHING = Scope()
 
 
 DEFAULT_LIMITS = Limits()
@@ -100,12 +80,32 @@ class Site:
     worklist: WorklistStore | None = None
     """None: there is no Worklist Service."""
     worklist_policy: WorklistPolicy = DEFAULT_WORKLIST_POLICY
+    feeds: EventFeeds | None = None
+    """Who listens for the events of the worklist in this process; None without a worklist."""
+    cors_origins: frozenset[str] = frozenset()
+    """Web sites whose pages may use this server; `*` for all."""
+    sweep: Sweep = field(default_factory=Sweep)
+    """Of the worklist."""
+    event_channel_url: str | None = None
+    """Service root of notification connections where it is another than that of requests, `ws://...`."""
 
     @property
     def required_worklist(self) -> WorklistStore:
         """The worklist; nothing leads here without one."""
         assert self.worklist is not None
         return self.worklist
+
+    @property
+    def required_feeds(self) -> EventFeeds:
+        """Who listens; nothing leads here without a worklist."""
+        assert self.feeds is not None
+        return self.feeds
+
+    def decide(self, decision: Callable[[WorklistTransaction], T]) -> T:
+        """`WorklistStore.transact`; who listens in this process is told at once of what it queued."""
+        result = self.required_worklist.transact(decision)
+        self.required_feeds.wake()
+        return result
 
     def require(self, ref: Ref, scope: Scope) -> None:
         """Raises NotFound if the study is outside the scope, or unknown."""

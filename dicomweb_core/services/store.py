@@ -18,7 +18,8 @@ from dicomweb_core.errors import (
 )
 from dicomweb_core.rules.store_report import FailedItem, FailureReason, StoredItem, StoreReport, WarningReason
 from dicomweb_core.rules.summaries import summarise
-from dicomweb_core.services.site import EVERYTHING, Scope, Site
+from dicomweb_core.services.scopes import EVERYTHING, Scope
+from dicomweb_core.services.site import Site
 from dicomweb_core.storage.instances import InstanceRecord, Outcome, Pending, StagedBlob
 from dicomweb_core.values.messages import Buffer
 from dicomweb_core.values.resources import InstanceRef, StudyRef

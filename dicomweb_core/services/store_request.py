@@ -21,7 +21,8 @@ from dicomweb_core.services.answers import multipart_answer, single_answer
 from dicomweb_core.services.metadata_request import METADATA_TYPES, store_metadata
 from dicomweb_core.services.parts import Part
 from dicomweb_core.services.request_parts import coding_refusal, request_parts
-from dicomweb_core.services.site import Scope, Site
+from dicomweb_core.services.scopes import Scope
+from dicomweb_core.services.site import Site
 from dicomweb_core.services.store import StoreBatch, store_instance
 from dicomweb_core.services.zip_request import ZIP_TYPES, store_zip
 from dicomweb_core.values.limits import Limits

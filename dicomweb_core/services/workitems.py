@@ -32,14 +32,16 @@ from dicomweb_core.rules.workitem_search import WorkitemQuery, parse_workitem_qu
 from dicomweb_core.rules.worklist_parameters import transaction_uid_parameter
 from dicomweb_core.services.answers import multipart_answer, single_answer
 from dicomweb_core.services.parts import Part
+from dicomweb_core.services.report_queues import queue_reports
 from dicomweb_core.services.retrieve import JSON, METADATA_OFFERS, XML
-from dicomweb_core.services.site import Scope, Site
+from dicomweb_core.services.scopes import Scope
+from dicomweb_core.services.site import Site
 from dicomweb_core.services.texts import TextForm
 from dicomweb_core.services.workitem_request import sent_dataset
 from dicomweb_core.storage.worklists import WorklistStore, WorklistTransaction
 from dicomweb_core.values.attributes import json_text
 from dicomweb_core.values.messages import HeaderList, Request, Response
-from dicomweb_core.values.workitems import EventReport, Workitem
+from dicomweb_core.values.workitems import Workitem
 
 WORKITEM_OFFERS: Final = (*METADATA_OFFERS, Offer(XML, multipart=False, transfer_syntax=None))
 
@@ -77,10 +79,11 @@ def create(site: Site, request: Request, target: Target, accept: Accept, scope: 
             transaction.put(workitem)
             for subscription in of_created(workitem, transaction.generators()):
                 transaction.subscribe(subscription)
-                _queue(transaction, (subscription.receiver,), change.reports)
+                queue_reports(transaction, (subscription.receiver,), change.reports, site.limits)
         return change
 
-    change = site.required_worklist.transact(decide)
+    change = site.decide(decide)
+    site.sweep.in_time(site.required_worklist, site.worklist_policy)
     url = workitem_url(request, uid)
     return Response(201, (("Location", url), ("Content-Location", url), *warnings(request, change.warnings)))
 
@@ -216,14 +219,15 @@ def _change(
         workitem = _kept(site, change, scope)
         if workitem is not None:
             transaction.put(workitem)
-        _queue(transaction, (subscription.receiver for subscription in subscriptions), change.reports)
+        receivers = [subscription.receiver for subscription in subscriptions]
+        queue_reports(transaction, receivers, change.reports, site.limits)
         if stored is not None and workitem is not None:
             for begun in of_changed(stored, workitem, subscriptions, transaction.generators()):
                 transaction.subscribe(begun)
-                _queue(transaction, (begun.receiver,), (state_report(workitem),))
+                queue_reports(transaction, (begun.receiver,), (state_report(workitem),), site.limits)
         return change
 
-    change = site.required_worklist.transact(decide)
+    change = site.decide(decide)
     return Response(status, (("Content-Location", workitem_url(request, uid)), *warnings(request, change.warnings)))
 
 
@@ -238,13 +242,6 @@ def _kept(site: Site, change: Change, scope: Scope) -> Workitem | None:
     if len(json_text(workitem.attributes)) > ceiling:
         raise TooLarge("The workitem would be too large.", limit="workitem_bytes", ceiling=ceiling)
     return workitem
-
-
-def _queue(transaction: WorklistTransaction, receivers: Iterable[str], reports: Iterable[EventReport]) -> None:
-    ordered = tuple(reports)
-    for receiver in receivers:
-        for report in ordered:
-            transaction.queue(receiver, report)
 
 
 def _found(worklist: WorklistStore, uid: str) -> Workitem:

@@ -21,7 +21,9 @@ from dicomweb_core.rules.workitem_codes import Code
 from dicomweb_core.rules.workitem_queries import parse_filter
 from dicomweb_core.rules.workitem_reports import state_report
 from dicomweb_core.rules.worklist_parameters import deletion_lock_parameter
-from dicomweb_core.services.site import Scope, Site
+from dicomweb_core.services.report_queues import queue_reports
+from dicomweb_core.services.scopes import Scope
+from dicomweb_core.services.site import Site
 from dicomweb_core.services.workitems import known, warnings
 from dicomweb_core.storage.worklists import WorklistTransaction
 from dicomweb_core.values.messages import Request, Response
@@ -46,7 +48,7 @@ def subscribe(site: Site, request: Request, target: Target, accept: Accept, scop
                 raise NoSuchWorkitem("There is no such workitem.", code=Code.NO_SUCH_WORKITEM)
             current = next((one for one in transaction.subscriptions(workitem.uid) if one.receiver == receiver), None)
             made = subscribed(workitem.uid, receiver, current, deletion_lock=lock)
-            _apply(transaction, receiver, workitem, made)
+            _apply(site, transaction, receiver, workitem, made)
     else:
         if scope.keys:
             raise Forbidden("Only single workitems can be subscribed to by this request.")
@@ -57,10 +59,10 @@ def subscribe(site: Site, request: Request, target: Target, accept: Accept, scop
             generator = Generator(receiver, lock, *parse_filter(request.query, site.limits))
 
         def decide(transaction: WorklistTransaction) -> None:
-            _generate(transaction, generator)
+            _generate(site, transaction, generator)
 
-    site.required_worklist.transact(decide)
-    url = notification_url(request.base_url, receiver)
+    site.decide(decide)
+    url = notification_url(site.event_channel_url or request.base_url, receiver)
     return Response(201, (("Content-Location", url), ("Location", url), *warnings(request, texts)))
 
 
@@ -108,21 +110,21 @@ def notification_url(base_url: str, receiver: str) -> str:
     return f"{websocket}{colon}{rest}/subscribers/{quote(receiver, safe='')}"
 
 
-def _generate(transaction: WorklistTransaction, generator: Generator) -> None:
+def _generate(site: Site, transaction: WorklistTransaction, generator: Generator) -> None:
     transaction.put_generator(generator)
     present = {one.workitem: one for one in transaction.subscriptions_of(generator.receiver)}
     for uid in tuple(transaction.uids()):
         workitem = transaction.get(uid)
         if workitem is not None:
             made = generated(generator, workitem, present.get(uid))
-            _apply(transaction, generator.receiver, workitem, made)
+            _apply(site, transaction, generator.receiver, workitem, made)
 
 
-def _apply(transaction: WorklistTransaction, receiver: str, workitem: Workitem, made: Subscribing) -> None:
+def _apply(site: Site, transaction: WorklistTransaction, receiver: str, workitem: Workitem, made: Subscribing) -> None:
     if made.subscription is not None:
         transaction.subscribe(made.subscription)
     if made.reported:
-        transaction.queue(receiver, state_report(workitem))
+        queue_reports(transaction, (receiver,), (state_report(workitem),), site.limits)
 
 
 def _generator(transaction: WorklistTransaction, receiver: str, origin: Origin) -> Generator | None:

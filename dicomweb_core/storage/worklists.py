@@ -33,6 +33,10 @@ class WorklistTransaction(Protocol):
     def uids(self) -> Iterator[str]:
         """Of all workitems, in ascending order."""
 
+    def finals(self, before: float) -> Iterator[str]:
+        """UIDs of workitems in a final state that were changed last before a time (`Workitem.changed`), by this time.
+        The transaction may remove them meanwhile."""
+
     def subscriptions(self, uid: str) -> tuple[Subscription, ...]:
         """To a workitem, by receiver in ascending order."""
 
@@ -56,6 +60,16 @@ class WorklistTransaction(Protocol):
 
     def queue(self, receiver: str, report: EventReport) -> None:
         """Appends to what the receiver will get."""
+
+    def queue_length(self, receiver: str) -> int:
+        """How many reports are queued for a receiver. What was delivered may count a little longer."""
+
+    def last_queued(self, receiver: str) -> EventReport | None:
+        """The report queued last; None when nothing is queued."""
+
+    def shorten(self, receiver: str, leave: int, instead: EventReport) -> None:
+        """Forgets the oldest reports of a receiver, all but `leave`; `instead` is queued in the place of the last one
+        forgotten. Without effect if there are not more."""
 
     def discard(self, receiver: str) -> None:
         """Forgets what is queued for a receiver."""
@@ -91,6 +105,9 @@ class WorklistStore(Protocol):
 
     def latest(self) -> int:
         """Grows with every report queued, for any receiver: cheap enough to be asked every few milliseconds."""
+
+    def receivers_since(self, sequence: int) -> Iterable[str]:
+        """AE titles with a report behind a sequence number in their queue. More of them is allowed, fewer is not."""
 
     def close(self) -> None:
         """Frees what is held. Idempotent. Nothing acknowledged depends on it."""

@@ -26,19 +26,17 @@ from dicomweb_core.testing.workitem_samples import (
     numbered,
     put,
     queue,
-    remove,
     report,
     subscribe,
     uid_of,
     workitem,
 )
 from dicomweb_core.testing.worklist_contents import FILTER, WorklistContentConformance
+from dicomweb_core.testing.worklist_queues import WorklistQueueConformance
 from dicomweb_core.values.workitems import (
-    EventReport,
     EventType,
     Generator,
     Origin,
-    QueuedReport,
     Subscription,
     WorkitemState,
 )
@@ -48,7 +46,7 @@ class Refused(DICOMwebError):
     """What a decision of these tests raises."""
 
 
-class WorklistStoreConformance(WorklistContentConformance):
+class WorklistStoreConformance(WorklistContentConformance, WorklistQueueConformance):
     """Every sentence of `storage.worklists` as tests."""
 
     # -- decisions --
@@ -180,90 +178,6 @@ class WorklistStoreConformance(WorklistContentConformance):
                 store.transact(decide)
 
     # -- reports --
-
-    def test_queues_are_in_order_and_apart(self) -> None:
-        with self.opened() as store:
-            began = time.time()
-            assert store.queued("A") == ()
-            numbers = [store.latest()]
-            for count in range(1, 7):
-                queue(store, ("A", "AB", "ABC")[count % 3], count, 10 + count)
-                numbers.append(store.latest())
-            assert numbers == sorted(set(numbers)), "latest does not grow with each report"
-            for receiver, counts in (("ABC", [2, 12, 5, 15]), ("A", [3, 13, 6, 16]), ("AB", [1, 11, 4, 14]), ("B", [])):
-                found = store.queued(receiver)
-                assert numbered(found) == counts
-                sequences = [one.sequence for one in found]
-                assert sequences == sorted(set(sequences))
-                assert all(0 < sequence <= store.latest() for sequence in sequences)
-                assert all(began - 1 <= one.queued <= time.time() + 1 for one in found)
-            full = EventReport(uid_of(1), EventType.ASSIGNED, workitem(1).attributes)
-            store.transact(lambda transaction: transaction.queue("D", full))
-            assert store.queued("D")[0].report == full
-
-    def test_reports_come_in_pages(self) -> None:
-        with self.opened() as store:
-            queue(store, "A", *range(250))
-            queue(store, "B", 1)
-            assert numbered(store.queued("A")) == list(range(100))
-            seen: list[QueuedReport] = []
-            while page := store.queued("A", after=seen[-1].sequence if seen else 0, limit=7):
-                assert len(page) <= 7
-                seen += page
-            assert numbered(tuple(seen)) == list(range(250))
-            assert store.queued("A", after=seen[-1].sequence) == ()
-            assert store.queued("A", limit=0) == ()
-
-    def test_what_was_delivered_does_not_come_again(self) -> None:
-        with self.opened() as store:
-            queue(store, "A", *range(10))
-            queue(store, "AB", 1, 2)
-            sequences = [one.sequence for one in store.queued("A")]
-            store.delivered("A", sequences[3])
-            assert numbered(store.queued("A")) == [4, 5, 6, 7, 8, 9]
-            store.delivered("A", sequences[1])
-            assert numbered(store.queued("A", after=sequences[5])) == [6, 7, 8, 9]
-            store.delivered("A", 1 << 40)
-            store.delivered("C", 1)
-            assert store.queued("A") == ()
-            assert numbered(store.queued("AB")) == [1, 2]
-            queue(store, "A", 77)
-            assert numbered(store.queued("A")) == [77]
-            assert store.queued("A")[0].sequence > sequences[-1], "a sequence number was used again"
-
-    def test_discard_forgets_one_queue_and_the_numbers_go_on(self) -> None:
-        with self.opened() as store:
-            queue(store, "A", 1, 2)
-            queue(store, "AB", 3)
-            latest = store.latest()
-            store.transact(lambda transaction: transaction.discard("A"))
-            assert store.queued("A") == ()
-            assert numbered(store.queued("AB")) == [3]
-            assert store.latest() == latest
-
-            def decide(transaction: WorklistTransaction) -> None:
-                transaction.queue("A", report(1, count=4))
-                transaction.discard("A")
-                transaction.queue("A", report(1, count=5))
-
-            store.transact(decide)
-            assert numbered(store.queued("A")) == [5]
-            assert store.queued("A")[0].sequence > latest
-
-    def test_receivers_are_those_with_anything(self) -> None:
-        with self.opened(workitem(1)) as store:
-            assert list(store.receivers()) == []
-            subscribe(store, Subscription(uid_of(1), "SUB"), Subscription(uid_of(1), "SUBA"))
-            store.transact(lambda transaction: transaction.put_generator(Generator("GEN", filter=FILTER)))
-            queue(store, "QUEUE", 1)
-            queue(store, "SUB", 1)
-            assert sorted(store.receivers()) == ["GEN", "QUEUE", "SUB", "SUBA"]
-            remove(store, 1)
-            assert sorted(store.receivers()) == ["GEN", "QUEUE", "SUB"]
-            store.delivered("QUEUE", store.latest())
-            store.transact(lambda transaction: transaction.discard("SUB"))
-            store.transact(lambda transaction: transaction.remove_generator("GEN", filtered=True))
-            assert list(store.receivers()) == []
 
     def test_reports_of_a_workitem_come_to_all_in_the_order_of_commits(self) -> None:
         with self.opened(workitem(0)) as store:

@@ -34,6 +34,15 @@ class Limits:
     workitem_bytes: int = 4 << 20
     """A workitem as DICOM JSON, and the payload of a request about one."""
 
+    # -- events of the worklist --
+    queued_reports: int = 100_000
+    """Reports that wait for one AE. When more come, a tenth of them, the oldest, makes room; in their place the AE gets
+    an SCP Status Change, on which it looks at its workitems anew (PS3.4 CC.2.4.2)."""
+    waiting_listeners: int = 4
+    """Listeners of a process that may keep one of its threads waiting: streams and long polls, not WebSockets."""
+    event_wait_seconds: float = 30.0
+    """How long a request for a list of events waits at most when there is none."""
+
     # -- Part 10 --
     instance_bytes: int = 1 << 40
     """One Part 10 file, as sent."""

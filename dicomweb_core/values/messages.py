@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dicomweb_core.values.events import EventFeed
+
 Buffer = bytes | bytearray | memoryview
 """Bytes lent until the next read or close of whatever gave them."""
 
@@ -112,6 +114,9 @@ class Response:
     status: int
     headers: HeaderList = ()
     body: Body = field(default_factory=lambda: Body.of(b""))
+    feed: EventFeed | None = None
+    """Of a notification connection, with status 101: to be sent over a WebSocket, each event as a text (PS3.18 8.10.5).
+    Closed by the body. Who can open no WebSocket answers 501 (`errors.NotOffered`) instead."""
 
     def header(self, name: str) -> str | None:
         """The value of a header, several joined by a comma; None when absent. Any case of `name`."""

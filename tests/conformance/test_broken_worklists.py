@@ -264,6 +264,42 @@ class ForgetsReceiversWithReportsOnly(MemoryWorklistStore):
         return tuple(one for one in super().receivers() if one not in self._state.queues)
 
 
+class NeverCounts(MemoryWorklistTransaction):
+    def queue_length(self, receiver: str) -> int:
+        return min(1, super().queue_length(receiver))
+
+
+class ForgetsTheNewest(MemoryWorklistTransaction):
+    def shorten(self, receiver: str, leave: int, instead: EventReport) -> None:
+        queue = self.state.queues.get(receiver, ())
+        if len(queue) > leave:
+            self._own("queues")
+            self.state.queues[receiver] = (*queue[:leave], replace(queue[-1], report=instead))
+
+
+class ForgetsWithoutAWord(MemoryWorklistTransaction):
+    def shorten(self, receiver: str, leave: int, instead: EventReport) -> None:
+        super().shorten(receiver, leave, instead)
+        if self.queue_length(receiver) > leave:
+            self.state.queues[receiver] = self.state.queues[receiver][1:]
+
+
+class ListsFinalsByUID(MemoryWorklistTransaction):
+    def finals(self, before: float) -> Iterator[str]:
+        return iter(sorted(super().finals(before)))
+
+
+class ListsFinalsWithOthers(MemoryWorklistTransaction):
+    def finals(self, before: float) -> Iterator[str]:
+        found = sorted((one.workitem.changed, uid) for uid, one in self.state.workitems.items())
+        return iter([uid for changed, uid in found if changed < before])
+
+
+class KnowsTheFirstNewsOnly(MemoryWorklistStore):
+    def receivers_since(self, sequence: int) -> tuple[str, ...]:
+        return super().receivers_since(sequence)[:1]
+
+
 class SaysNotFoundOfWhatIsGone(MemoryWorklistStore):
     def get(self, uid: str) -> Workitem:
         try:
@@ -304,6 +340,12 @@ MUTANTS: tuple[tuple[type[MemoryWorklistStore], str], ...] = (
     (SkipsAReport, "reports_come_in_pages"),
     (LatestComesBeforeTheReport, "nobody_sees_a_decision_before_it_is_made_and_everybody_afterwards"),
     (ForgetsReceiversWithReportsOnly, "receivers_are_those_with_anything"),
+    (_broken(NeverCounts), "a_queue_is_counted_and_its_last_report_known"),
+    (_broken(ForgetsTheNewest), "a_queue_is_shortened_from_its_beginning"),
+    (_broken(ForgetsWithoutAWord), "a_queue_is_shortened_from_its_beginning"),
+    (_broken(ListsFinalsByUID), "final_workitems_are_found_by_their_age_and_may_be_removed_meanwhile"),
+    (_broken(ListsFinalsWithOthers), "final_workitems_are_found_by_their_age_and_may_be_removed_meanwhile"),
+    (KnowsTheFirstNewsOnly, "who_has_news_is_known"),
     (SaysNotFoundOfWhatIsGone, "what_was_removed_is_gone_until_it_is_put_again"),
 )
 

@@ -1,0 +1,194 @@
+"""Who listens for events in this process, and what they have got (PS3.18 8.10).
+
+The queues of the store are the only buffer: a listener takes from them what it can send, so a slow one costs nothing
+but its place. One thread looks for news while somebody listens; what other processes queue is seen through the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from dicomweb_core.errors import NotFound, Overloaded
+from dicomweb_core.rules.workitem_reports import event_text
+from dicomweb_core.services.scopes import EVERYTHING, Scope
+from dicomweb_core.storage.worklists import WorklistStore
+from dicomweb_core.values.events import Event
+from dicomweb_core.values.workitems import WORKLIST, QueuedReport
+
+logger = logging.getLogger("dicomweb_core")
+
+LOOKING_SECONDS: Final = 0.01
+"""Between two looks for what other processes have queued."""
+_AFTER_A_FAILURE_SECONDS: Final = 1.0
+
+
+class Feed:
+    """An `EventFeed` over a worklist."""
+
+    def __init__(self, feeds: EventFeeds, receiver: str, after: int, scope: Scope) -> None:
+        self.receiver = receiver
+        self.acknowledged = after
+        """Up to here the AE need not get events again, as far as this listener is concerned."""
+        self.ended = False
+        """Whether the server stops."""
+        self._feeds = feeds
+        self._scope = scope
+        self._given = self._read = after
+        """What the listener was given last, and what was looked at last: some may be outside of its scope."""
+        self._notify: Callable[[], None] = _nothing
+
+    def take(self, limit: int = 100) -> tuple[Event, ...]:
+        """The next events that the listener may see."""
+        events: list[Event] = []
+        while len(events) < limit and not self.ended:
+            queued = self._feeds.worklist.queued(self.receiver, self._read, limit - len(events))
+            if not queued:
+                break
+            events += [Event(one.sequence, one.report, event_text(one)) for one in queued if self._admits(one)]
+            self._read = queued[-1].sequence
+        if events:
+            self._given = events[-1].sequence
+        elif self.acknowledged >= self._given:
+            self.acknowledge(self._read)
+        return tuple(events)
+
+    def notify(self, call: Callable[[], None]) -> None:
+        """Also called at once, for what is there already."""
+        self._notify = call
+        call()
+
+    def acknowledge(self, sequence: int) -> None:
+        """Forgotten is what all listeners of the AE in this process have got."""
+        if sequence >= self._given:
+            # what was passed over since is for nobody here
+            sequence = self._read
+        if sequence > self.acknowledged:
+            self.acknowledged = sequence
+            self._feeds.forget_delivered(self.receiver)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._notify = _nothing
+        self._feeds.leave(self)
+
+    def tell(self) -> None:
+        """There may be more to take, or the server stops."""
+        self._notify()
+
+    def _admits(self, queued: QueuedReport) -> bool:
+        """Whether the listener may know of the workitem, as it is now."""
+        uid = queued.report.workitem
+        if not self._scope.keys or uid == WORKLIST:
+            return True
+        try:
+            return self._scope.admits(self._feeds.worklist.get(uid).attributes)
+        except NotFound:
+            return False
+
+
+class EventFeeds:
+    """The listeners of a process. Its thread runs while somebody listens: until then, it may cross a fork."""
+
+    def __init__(self, worklist: WorklistStore, *, waiting: int) -> None:
+        """`waiting` is how many listeners may keep threads of the server waiting."""
+        self.worklist = worklist
+        self._lock = threading.Lock()
+        self._by_receiver: dict[str, set[Feed]] = {}
+        self._woken = threading.Event()
+        self._watching = False
+        self._ended = False
+        self._places = threading.Semaphore(waiting)
+
+    def open(self, receiver: str, *, after: int = 0, scope: Scope = EVERYTHING) -> Feed:
+        """Listens. `after` acknowledges what another connection has got, up to that sequence number."""
+        feed = Feed(self, receiver, min(after, self.worklist.latest()), scope)
+        with self._lock:
+            feed.ended = self._ended
+            self._by_receiver.setdefault(receiver, set()).add(feed)
+            if not self._watching and not self._ended:
+                self._watching = True
+                threading.Thread(target=self._watch, name="dicomweb events", daemon=True).start()
+        self.forget_delivered(receiver)
+        return feed
+
+    def leave(self, feed: Feed) -> None:
+        """What the others have got is all that counts now."""
+        with self._lock:
+            others = self._by_receiver.get(feed.receiver, set())
+            left = feed in others
+            others.discard(feed)
+            if not others:
+                self._by_receiver.pop(feed.receiver, None)
+        if left and others:
+            self.forget_delivered(feed.receiver)
+
+    def forget_delivered(self, receiver: str) -> None:
+        """Takes from the queue what every listener in this process has got."""
+        with self._lock:
+            up_to = min((feed.acknowledged for feed in self._by_receiver.get(receiver, ())), default=0)
+        if up_to > 0:
+            self.worklist.delivered(receiver, up_to)
+
+    def wake(self) -> None:
+        """Something was queued in this process: no need to wait until it is found."""
+        if self._watching:
+            self._woken.set()
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Of a listener who keeps a thread waiting. Raises Overloaded when there is none left."""
+        if not self._places.acquire(blocking=False):
+            raise Overloaded("Too many listeners keep this server waiting; those of a WebSocket do not.")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def close(self) -> None:
+        """Ends all feeds; what was not acknowledged stays queued. Idempotent."""
+        with self._lock:
+            self._ended = True
+            listening = self._listening(self._by_receiver)
+        self._woken.set()
+        for feed in listening:
+            feed.ended = True
+            feed.tell()
+
+    def _listening(self, receivers: Iterable[str]) -> list[Feed]:
+        return [feed for receiver in receivers for feed in self._by_receiver.get(receiver, ())]
+
+    def _watch(self) -> None:
+        seen: int | None = None
+        pause = LOOKING_SECONDS
+        while True:
+            self._woken.wait(pause)
+            self._woken.clear()
+            with self._lock:
+                if self._ended or not self._by_receiver:
+                    self._watching = False
+                    return
+            try:
+                seen = self._look(seen)
+                pause = LOOKING_SECONDS
+            except Exception:
+                logger.exception("The worklist cannot be watched for events")
+                pause = _AFTER_A_FAILURE_SECONDS
+
+    def _look(self, seen: int | None) -> int:
+        """Tells those for whom there is news behind what was seen; what is there now."""
+        latest = self.worklist.latest()
+        if latest != seen:
+            receivers = self._by_receiver.keys() if seen is None else set(self.worklist.receivers_since(seen))
+            with self._lock:
+                listening = self._listening(receivers)
+            for feed in listening:
+                feed.tell()
+        return latest
+
+
+def _nothing() -> None:
+    """Nobody is to be told."""
