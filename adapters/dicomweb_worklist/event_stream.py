@@ -98,6 +98,7 @@ class EventStream:
         self._given_url = given_url
         self._timeout = timeout
         self._opener = transport if websocket and isinstance(transport, OpensNotifications) else None
+        self._polling = Polling(transport, aetitle)
         self._channel: Texts | None = None
         self._pending: deque[Event] = deque()
         self._now: list[str] = []
@@ -187,7 +188,7 @@ class EventStream:
         return longest * random.uniform(0.5, 1.0)
 
     def _connected(self) -> Texts:
-        channel = self._websocket() if self._opener is not None else Polling(self._transport, self._aetitle)
+        channel = self._polling if self._opener is None else self._websocket()
         self.connections += 1
         return channel
 
@@ -202,7 +203,7 @@ class EventStream:
             except WorklistError as error:
                 if error.status in _NO_WEBSOCKET:
                     self._opener = None
-                    return Polling(self._transport, self._aetitle)
+                    return self._polling
                 failures.append(error)
         for failure in failures:
             if isinstance(failure, (ConnectionLost, ServerFailed)):

@@ -66,6 +66,8 @@ class HTTPTransport:
             connection.endheaders(body or None)
             response = connection.getresponse()
             content = response.read(self._most_bytes + 1)
+            if response.length and len(content) <= self._most_bytes:
+                raise http.client.IncompleteRead(content, response.length)  # reading so many bytes does not raise it
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise ConnectionLost(f"The connection to {self.url} was lost: {_said(error)}.") from error

@@ -7,7 +7,9 @@ notification connection, and the URL of the next request in a Link header; `afte
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +19,7 @@ from dicomweb_worklist.transport import Transport
 
 MOST_WAIT: Final = 30
 """Seconds that a server holds an answer back."""
+_LEAST_WAIT: Final = 1.0
 _NOT_IMPLEMENTED: Final = 501
 _NEXT: Final = re.compile(r'<([^>]*)>\s*;[^,<]*\brel="?next\b', re.IGNORECASE)
 
@@ -30,10 +33,11 @@ class Polling:
         self._query = "after=0"
 
     def receive(self, wait: float) -> list[str]:
-        """See `Texts`. Raises ConnectionLost, and what `error_of` makes of a refusal."""
-        seconds = max(0, min(MOST_WAIT, round(wait)))
+        """See `Texts`; waits for whole seconds. Raises ConnectionLost, and what `error_of` makes of a refusal."""
+        seconds = max(0, min(MOST_WAIT, math.ceil(wait)))
         kept = [pair for pair in self._query.split("&") if not pair.startswith("wait=")]
         path = f"{self._path}?{'&'.join([*kept, f'wait={seconds}'])}"
+        began = time.monotonic()
         answer = self._transport.send("GET", path, (("Accept", "application/dicom+json"),), patience=seconds)
         if answer.status >= 500 and answer.status != _NOT_IMPLEMENTED:
             raise ConnectionLost(f"The server has no events at the moment ({answer.status}).")
@@ -46,6 +50,9 @@ class Polling:
             self._query = urlsplit(following.group(1)).query or self._query
         elif found:
             raise ServerFailed("The server does not say how to go on with events (Link).", status=answer.status)
+        if not found and seconds:
+            # A server that does not hold its answer back is not asked all the time.
+            time.sleep(max(0.0, min(_LEAST_WAIT, wait) - (time.monotonic() - began)))
         return [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in found]
 
     def close(self) -> None:
