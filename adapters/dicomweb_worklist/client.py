@@ -324,7 +324,7 @@ class WorklistClient:
         if dataset is None:
             return self._transport.send(method, path, headers)
         payload = [dataset] if self._dialect.payload_in_array else dataset
-        body = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        body = json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
         return self._transport.send(method, path, (*headers, ("Content-Type", _JSON)), body)
 
     def _change_state(self, claim: Claim, state: WorkitemState) -> Answer:

@@ -94,7 +94,7 @@ def received(answer: Answer) -> list[Attributes]:
         return []
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict):
         found = [found]

@@ -171,7 +171,7 @@ def _report(answer: Answer) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if isinstance(found, list) and found:
         found = found[0]

@@ -159,7 +159,7 @@ class EventStream:
             try:
                 report = json.loads(one)
                 event = parse_event(report if isinstance(report, dict) else {})
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 _logger.warning("A message on the notification connection is no event: %s", error)
                 continue
             # As it would be spelled here: what came over a WebSocket may be sent again to a poll.

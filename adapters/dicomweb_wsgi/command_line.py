@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 from dicomweb_core.errors import DICOMwebError
 from dicomweb_wsgi.base_url import TrustedProxies, parse_mount, parse_public_url
 from dicomweb_wsgi.commands import import_command, serve_command, stats_command, verify_command
+from dicomweb_wsgi.commands_worklist import add_worklist
 from dicomweb_wsgi.serving import SERVERS
 from dicomweb_wsgi.stores import CannotRun
 
@@ -25,6 +26,7 @@ examples:
   dicomweb serve --store /srv/dicom                  an archive that keeps what is sent to it
   dicomweb import --store /srv/dicom /media/cdrom    also while the server runs
   dicomweb verify --store /srv/dicom                 read everything back and compare checksums
+  dicomweb worklist watch                            what happens on the worklist of the server on this machine
 """
 
 _SERVE_EXAMPLES: Final = """\
@@ -93,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("stats", help="how much is in a store")
     _add_store(command, required=True)
     command.set_defaults(run=stats_command)
+
+    add_worklist(commands)
     return parser
 
 

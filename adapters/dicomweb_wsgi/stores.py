@@ -40,14 +40,17 @@ def memory_store() -> InstanceStore:
     return MemoryInstanceStore()
 
 
-def lmdb_worklist(path: str) -> WorklistStore:
-    """The worklist in the folder of a store, made if it is not there. The caller closes it. Raises CannotRun."""
+def lmdb_worklist(path: str, *, must_exist: bool = False) -> WorklistStore:
+    """The worklist in the folder of a store, made if it is not there. `must_exist` is for the folder. The caller closes
+    it. Raises CannotRun."""
     try:
         from dicomweb_lmdb import LMDBWorklistStore
     except ModuleNotFoundError as error:
         if error.name != "lmdb":
             raise
         raise missing_extra("LMDB", "lmdb") from None
+    if must_exist and not os.path.isdir(path):
+        raise CannotRun(f"there is no store at {path}")
     return LMDBWorklistStore(os.path.join(path, _WORKLIST))
 
 

@@ -25,6 +25,8 @@ CORE_RINGS = {
 }
 """Ring of the core -> what of the core it may import."""
 
+OUTSIDE = ("dicomweb_memory", "dicomweb_lmdb", "dicomweb_wsgi", "dicomweb_worklist")
+
 BACKEND = {
     "errors",
     "values",
@@ -53,6 +55,7 @@ FOREIGN = {
     "waitress": {"adapters/"},
     "tqdm": {"adapters/"},
     "lmdb": {"backends/dicomweb_lmdb/"},
+    "websockets": {"adapters/"},
 }
 """Library -> the only places that may import it."""
 
@@ -90,7 +93,10 @@ def test_rings_point_inwards(path: Path) -> None:
     for name in imports(path):
         if name.split(".")[0] == "dicomweb_core":
             assert allowed(name, CORE_RINGS[ring]), f"{path.name} imports {name}"
-        assert not name.startswith(("dicomweb_memory", "dicomweb_lmdb", "dicomweb_wsgi")) or ring == "testing"
+        assert (
+            not name.startswith(("dicomweb_memory", "dicomweb_lmdb", "dicomweb_wsgi", "dicomweb_worklist"))
+            or ring == "testing"
+        )
 
 
 @pytest.mark.parametrize(("folder", "permitted"), [("backends", BACKEND), ("adapters", ADAPTER)])
@@ -101,6 +107,24 @@ def test_backends_and_adapters_know_little_of_the_core(folder: str, permitted: s
                 continue  # the public names
             if name.startswith("dicomweb_core"):
                 assert allowed(name, permitted), f"{path.name} imports {name}"
+
+
+def test_the_client_knows_no_server_but_in_one_module() -> None:
+    ours = {"dicomweb_core", *OUTSIDE} - {"dicomweb_worklist"}
+    for path in modules("adapters/dicomweb_worklist"):
+        found = {name for name in imports(path) if name.split(".")[0] in ours}
+        assert found == ({"dicomweb_core"} if path.name == "origin_transport.py" else set()), path.name
+
+
+def test_the_client_needs_nothing_but_python() -> None:
+    program = (
+        "import sys, dicomweb_worklist as client\n"
+        "client.WorklistClient.at('http://127.0.0.1:8042/dicom-web', aetitle='ME').events()\n"
+        "others = {name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names\n"
+        "assert others <= {'__main__', 'dicomweb_worklist', 'sitecustomize'}, others"
+    )
+    command = [sys.executable, "-S", "-c", program]
+    subprocess.run(command, check=True, env={"PYTHONPATH": str(ROOT / "adapters")})
 
 
 @pytest.mark.parametrize("library", sorted(FOREIGN))
