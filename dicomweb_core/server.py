@@ -107,8 +107,8 @@ class OriginServer(Calls):
         content_codings: Sequence[str] = _CODINGS,
     ) -> None:
         """Without `worklist` there is no Worklist Service. `event_channel_url` is the service root of its notification
-        connections, `ws://...`, if that is not the one of requests. `codec` None: frames are decoded and encoded in
-        this process. `require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it.
+        connections if that is not the one of requests, see `Site`. `codec` None: frames are decoded and encoded in this
+        process. `require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it.
 
         `cache_control` is what caches may do with what is read: by default a browser keeps it for its user and asks
         each time whether it still holds, which costs no retrieval. Errors and reports are never kept.
@@ -384,7 +384,7 @@ def error_response(error: DICOMwebError, request: Request | None = None) -> Resp
             if warning and request is not None:
                 headers += (("Warning", f"299 {request.base_url}: {warning}"),)
         case UpgradeRequired():
-            headers += (("Upgrade", "websocket"),)
+            headers += (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
         case RangeNotSatisfiable(size=size):
             headers += (("Content-Range", f"bytes */{size}"),)
     status = status_of(error)

@@ -7,13 +7,15 @@ No DICOM identifier contains one. Methods come from the request line only, never
 from __future__ import annotations
 
 import re
+import socket
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
-from dicomweb_core.errors import BadRequest, DICOMwebError, NotFound
+from dicomweb_core.errors import BadRequest, DICOMwebError, NotFound, NotOffered
 from dicomweb_core.server import error_response
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.messages import HeaderList, Request, Response
@@ -24,7 +26,10 @@ from dicomweb_wsgi.payload import LengthRequired, Payload, payload_of
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
+    from dicomweb_wsgi.event_hub import EventHub
+
 WSGIApplication = Callable[[dict[str, Any], "StartResponse"], Iterable[bytes]]
+"""Any WSGI application (PEP 3333)."""
 
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _WITHOUT_PAYLOAD: Final = frozenset((204, 304))
@@ -49,40 +54,37 @@ class Origin(Protocol):
         """The answer to one request. Raises ClientDisconnected only."""
 
 
-def wsgi_application(
-    origin: Origin,
-    *,
-    mount: str = "",
-    public_url: str | None = None,
-    trusted_proxies: Sequence[str] = (),
-    limits: Limits = _DEFAULT_LIMITS,
-) -> WSGIApplication:
-    """The WSGI application that serves an origin, for any server and any number of threads.
+class Application:
+    """The WSGI application that serves an origin, for any server and any number of threads. See `wsgi_application`."""
 
-    `mount` is the path of the service below the application ("/dicom-web"); what is not below it is not found.
-    `public_url` is the URL of the service as clients see it, the mount included; without it, it is taken from each
-    request (see `base_url`). `trusted_proxies` are the addresses or networks whose forwarding headers are believed;
-    such a proxy must overwrite X-Forwarded-Proto, -Host, -Port and -Prefix or remove them.
-    Raises ValueError for arguments that are none of these.
-    """
-    mount = parse_mount(mount)
-    fixed_url = parse_public_url(public_url) if public_url else None
-    proxies = TrustedProxies.parse(trusted_proxies)
+    def __init__(
+        self, origin: Origin, mount: str, fixed_url: str | None, proxies: TrustedProxies, limits: Limits
+    ) -> None:
+        self._origin = origin
+        self._mount = mount
+        self._fixed_url = fixed_url
+        self._proxies = proxies
+        self._limits = limits
+        self._hub: EventHub | None = None
+        self._lock = threading.Lock()
 
-    def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answers a request."""
         method: str = environ["REQUEST_METHOD"]
         payload: Payload | None = None
         try:
-            payload = payload_of(environ, ceiling=limits.request_bytes)
+            payload = payload_of(environ, ceiling=self._limits.request_bytes)
             request = Request(
                 method,
-                _path_below(mount, environ.get("PATH_INFO", "")),
+                path_below(self._mount, environ.get("PATH_INFO", "")),
                 _query(environ.get("QUERY_STRING", "")),
                 _headers(environ),
                 payload,
-                fixed_url or base_url(environ, proxies, mount),
+                self._fixed_url or base_url(environ, self._proxies, self._mount),
             )
-            response = origin.handle(request)
+            response = self._origin.handle(request)
+            if response.feed is not None:
+                raise self._upgraded(environ, response)
         except DICOMwebError as error:
             response = _refusal(error)
         try:
@@ -98,10 +100,74 @@ def wsgi_application(
             response.body.close()
             raise
 
-    return application
+    def end_events(self) -> None:
+        """Ends what would keep a server from stopping: streams and connections of events. Signal handlers may do it."""
+        end = getattr(self._origin, "end_events", None)
+        if end is not None:
+            end()
+
+    def open_event_port(self, listening: socket.socket, base_url: str) -> None:
+        """Opens notification connections also on a bound socket of their own: for servers that let no WebSocket
+        through. `OriginServer(event_channel_url=...)` tells clients about it.
+
+        The socket is the application's from then on. `base_url` is the URL of the service, whose own pages may connect.
+        To be called in the process that serves. Needs the library websockets.
+        """
+        from dicomweb_wsgi.event_port import EventPort
+
+        EventPort(listening, self._event_hub(), self._origin, self._mount, base_url)
+
+    def _event_hub(self) -> EventHub:
+        from dicomweb_wsgi.event_hub import EventHub
+
+        with self._lock:
+            if self._hub is None:
+                self._hub = EventHub(self._limits.event_connections)
+            return self._hub
+
+    def _upgraded(self, environ: dict[str, Any], response: Response) -> Exception:
+        """What tells the server that the connection is not its own any more. Raises what `take_over` raises."""
+        assert response.feed is not None
+        try:
+            # Loaded with the first WebSocket: most processes of most servers never have one.
+            from dicomweb_wsgi.upgrades import take_over
+
+            return take_over(environ, response.feed, self._event_hub())
+        except ModuleNotFoundError:
+            response.body.close()
+            raise NotOffered("WebSockets need the library websockets: pip install 'dicomweb-core[wsgi]'.") from None
+        except BaseException:
+            response.body.close()
+            raise
 
 
-def _path_below(mount: str, path_info: str) -> str:
+def wsgi_application(
+    origin: Origin,
+    *,
+    mount: str = "",
+    public_url: str | None = None,
+    trusted_proxies: Sequence[str] = (),
+    limits: Limits = _DEFAULT_LIMITS,
+) -> Application:
+    """The WSGI application that serves an origin, for any server and any number of threads.
+
+    `mount` is the path of the service below the application ("/dicom-web"); what is not below it is not found.
+    `public_url` is the URL of the service as clients see it, the mount included; without it, it is taken from each
+    request (see `base_url`). `trusted_proxies` are the addresses or networks whose forwarding headers are believed;
+    such a proxy must overwrite X-Forwarded-Proto, -Host, -Port and -Prefix or remove them.
+    Raises ValueError for arguments that are none of these.
+    """
+    return Application(
+        origin,
+        parse_mount(mount),
+        parse_public_url(public_url) if public_url else None,
+        TrustedProxies.parse(trusted_proxies),
+        limits,
+    )
+
+
+def path_below(mount: str, path_info: str) -> str:
+    """The path below a mount, decoded, of a path as WSGI has it: its bytes as latin-1. Raises BadRequest, NotFound."""
     try:
         path = path_info if path_info.isascii() else path_info.encode("latin-1").decode("utf-8")
     except UnicodeError:

@@ -116,6 +116,13 @@ def _add_serve(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     command.add_argument("--allow-delete", action="store_true", default=True, help="let clients delete (default)")
     command.add_argument("--no-delete", dest="allow_delete", action="store_false", help="let nobody delete")
     command.add_argument("--no-worklist", dest="worklist", action="store_false", help="offer no worklist of workitems")
+    command.add_argument(
+        "--keep-workitems",
+        type=_count,
+        metavar="DAYS",
+        help="remove workitems so long after they were completed or canceled, if nobody has a deletion lock "
+        "(default: keep them)",
+    )
 
     network = command.add_argument_group("network")
     network.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -148,6 +155,20 @@ def _add_serve(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         default=[],
         metavar="ORIGIN",
         help="web site whose pages may use this server (https://viewer.example.org); may be repeated",
+    )
+
+    network.add_argument(
+        "--event-port",
+        type=_port,
+        metavar="PORT",
+        help="port of notification connections (WebSockets) with waitress, which lets none through its own "
+        "(default: a free one)",
+    )
+    network.add_argument(
+        "--event-url",
+        metavar="URL",
+        help="address of notification connections as clients see it, ws://... or wss://..., with the path "
+        "(default: beside that of the service)",
     )
 
     processes = command.add_argument_group("processes")

@@ -7,12 +7,21 @@ import logging
 import os
 import socket
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Final
 
-from dicomweb_core import CodecProcesses, InstanceStore, Limits, OnDuplicate, OriginServer, WorklistStore
+from dicomweb_core import (
+    CodecProcesses,
+    InstanceStore,
+    Limits,
+    OnDuplicate,
+    OriginServer,
+    WorklistPolicy,
+    WorklistStore,
+)
 from dicomweb_wsgi import stores
-from dicomweb_wsgi.application import WSGIApplication, wsgi_application
+from dicomweb_wsgi.application import Application, wsgi_application
 from dicomweb_wsgi.importing import ImportReport, import_files, sample_folder
 from dicomweb_wsgi.serving import Service, bind, default_server, is_loopback, serve
 from dicomweb_wsgi.stores import CannotRun
@@ -45,9 +54,26 @@ def serve_command(arguments: argparse.Namespace) -> int:
                 first.close()
         worklist = stores.memory_worklist() if arguments.worklist and not arguments.store else None
         if arguments.worklist and arguments.store:
-            stores.lmdb_worklist(arguments.store).close()
-        serve(arguments.server or default_server(), _service(arguments, bound, in_memory, worklist), bound)
+            with closing(stores.lmdb_worklist(arguments.store)) as kept:
+                _origin(stores.memory_store(), arguments, worklist=kept).announce_restart()
+        server = arguments.server or default_server()
+        with _event_port(arguments, server) as events:
+            serve(server, _service(arguments, bound, in_memory, worklist, events), bound)
     return 0
+
+
+@contextmanager
+def _event_port(arguments: argparse.Namespace, server: str) -> Iterator[socket.socket | None]:
+    """A socket for notification connections beside a server that lets no WebSocket through; None beside others."""
+    if server != "waitress":
+        if arguments.event_port is not None:
+            raise CannotRun(f"{server} has notification connections on its own port; --event-port is for waitress")
+        yield None
+    elif arguments.worklist:
+        with bind(arguments.host, arguments.event_port or 0) as bound:
+            yield bound
+    else:
+        yield None
 
 
 def _service(
@@ -55,6 +81,7 @@ def _service(
     bound: socket.socket,
     in_memory: InstanceStore | None,
     worklist_in_memory: WorklistStore | None,
+    events: socket.socket | None,
 ) -> Service:
     # What is in memory is in the memory of one process.
     cores = min(4, os.cpu_count() or 1)
@@ -62,16 +89,24 @@ def _service(
     # Also those who have one process only decode on all cores.
     codecs = max(1, cores // workers) if arguments.codec_processes is None else arguments.codec_processes
 
-    def application() -> WSGIApplication:
+    event_url = arguments.event_url
+    if events is not None and event_url is None:
+        event_url = f"ws://{{host}}:{events.getsockname()[1]}{arguments.mount}"
+
+    def application() -> Application:
         worklist = worklist_in_memory
         if arguments.worklist and worklist is None:
             worklist = stores.lmdb_worklist(arguments.store)
-        return wsgi_application(
-            _origin(in_memory or stores.lmdb_store(arguments.store), arguments, codecs, worklist),
+        instances = in_memory or stores.lmdb_store(arguments.store)
+        made = wsgi_application(
+            _origin(instances, arguments, codecs, worklist, event_url),
             mount=arguments.mount,
             public_url=arguments.public_url,
             trusted_proxies=arguments.trusted_proxy,
         )
+        if events is not None:
+            made.open_event_port(events, root)
+        return made
 
     host, port = bound.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
@@ -115,12 +150,19 @@ def stats_command(arguments: argparse.Namespace) -> int:
 
 
 def _origin(
-    instances: InstanceStore, arguments: argparse.Namespace, codecs: int = 0, worklist: WorklistStore | None = None
+    instances: InstanceStore,
+    arguments: argparse.Namespace,
+    codecs: int = 0,
+    worklist: WorklistStore | None = None,
+    event_url: str | None = None,
 ) -> OriginServer:
     limits = _limits(arguments.inline_bytes)
+    days = getattr(arguments, "keep_workitems", None)
     return OriginServer(
         instances=instances,
         worklist=worklist,
+        worklist_policy=WorklistPolicy(retention_seconds=None if days is None else days * 86_400.0),
+        event_channel_url=event_url,
         on_duplicate=OnDuplicate(arguments.on_duplicate),
         allow_delete=getattr(arguments, "allow_delete", False),
         cors_origins=getattr(arguments, "cors_origin", ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import ipaddress
@@ -13,12 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dicomweb_wsgi.application import WSGIApplication
+from dicomweb_wsgi.application import Application
 from dicomweb_wsgi.stores import CannotRun, missing_extra
+
+try:
+    import resource
+except ModuleNotFoundError:  # on Windows
+    resource = None  # type: ignore[assignment]
 
 _HEADER_BYTES: Final = 32_768
 _REQUEST_LINE_BYTES: Final = 8_190
 _KEEP_ALIVE_SECONDS: Final = 30
+_QUICK_SECONDS: Final = 3
+"""For requests under way when Ctrl-C was pressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class Service:
     """What is to be served. `application` makes the WSGI application, once in each process that answers requests;
     `ready` is called when connections are accepted."""
 
-    application: Callable[[], WSGIApplication]
+    application: Callable[[], Application]
     ready: Callable[[], None]
     workers: int
     threads: int
@@ -67,12 +75,27 @@ def with_gunicorn(service: Service, listener: socket.socket) -> None:
     """Processes of threads; the application is made after the fork, for what it opens must not cross one."""
     try:
         from gunicorn.app.base import BaseApplication
+        from gunicorn.workers.gthread import ThreadWorker
     except ModuleNotFoundError:
         raise missing_extra("gunicorn", "server") from None
 
+    class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
+        """Stops when it is told to: its own handlers run in the middle of what the main thread does, and one of them
+        wants a lock that the main thread may have; and nothing would tell those who wait for events."""
+
+        def handle_exit(self, sig: int, frame: object) -> None:
+            self.wsgi.end_events()
+            super().handle_exit(sig, frame)
+
+        def handle_quit(self, sig: int, frame: object) -> None:
+            self.handle_exit(sig, frame)
+            # the kernel ends what does not end itself
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_QUICK_SECONDS)
+
     settings = {
         "bind": [f"fd://{listener.detach()}"],
-        "worker_class": "gthread",
+        "worker_class": Worker,
         "workers": service.workers,
         "threads": service.threads,
         "keepalive": _KEEP_ALIVE_SECONDS,
@@ -92,7 +115,7 @@ def with_gunicorn(service: Service, listener: socket.socket) -> None:
                 if name in self.cfg.settings:
                     self.cfg.set(name, value)
 
-        def load(self) -> WSGIApplication:
+        def load(self) -> Application:
             return service.application()
 
     # What is loaded now stays shared with the workers: the collector would write to every page of it.
@@ -137,6 +160,14 @@ def with_werkzeug(service: Service, listener: socket.socket) -> None:
     server.serve_forever()
 
 
+def _allow_many_connections() -> None:
+    """Each subscriber of events keeps one open, and the usual limit is one of the time before select was replaced."""
+    if resource is not None:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 SERVERS: Final[dict[str, Callable[[Service, socket.socket], None]]] = {
     "gunicorn": with_gunicorn,
     "waitress": with_waitress,
@@ -146,6 +177,7 @@ SERVERS: Final[dict[str, Callable[[Service, socket.socket], None]]] = {
 
 def serve(name: str, service: Service, bound: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM. Raises CannotRun."""
+    _allow_many_connections()
     try:
         bound.listen(1024)
     except OSError as error:

@@ -252,6 +252,12 @@ class Calls:
         """
         return Listener(self.site.required_feeds, parse_receiver(aetitle), call)
 
+    def end_events(self) -> None:
+        """Ends iterators, callbacks, streams and notification connections: the first thing to do when a server stops.
+        A signal handler may do it. What was not delivered waits."""
+        if self.site.feeds is not None:
+            self.site.feeds.end()
+
     def announce_restart(self) -> int:
         """Tells every AE that is subscribed that this server was restarted (PS3.4 CC.2.4.3); how many AEs.
 

@@ -23,6 +23,8 @@ logger = logging.getLogger("dicomweb_core")
 
 LOOKING_SECONDS: Final = 0.01
 """Between two looks for what other processes have queued."""
+NOTICED_SECONDS: Final = 1.0
+"""How long somebody may wait without looking whether the server stops."""
 _AFTER_A_FAILURE_SECONDS: Final = 1.0
 
 
@@ -33,13 +35,16 @@ class Feed:
         self.receiver = receiver
         self.acknowledged = after
         """Up to here the AE need not get events again, as far as this listener is concerned."""
-        self.ended = False
-        """Whether the server stops."""
         self._feeds = feeds
         self._scope = scope
         self._given = self._read = after
         """What the listener was given last, and what was looked at last: some may be outside of its scope."""
         self._notify: Callable[[], None] = _nothing
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server stops."""
+        return self._feeds.ended
 
     def take(self, limit: int = 100) -> tuple[Event, ...]:
         """The next events that the listener may see."""
@@ -100,16 +105,16 @@ class EventFeeds:
         self._by_receiver: dict[str, set[Feed]] = {}
         self._woken = threading.Event()
         self._watching = False
-        self._ended = False
+        self.ended = False
+        """Whether the server stops."""
         self._places = threading.Semaphore(waiting)
 
     def open(self, receiver: str, *, after: int = 0, scope: Scope = EVERYTHING) -> Feed:
         """Listens. `after` acknowledges what another connection has got, up to that sequence number."""
         feed = Feed(self, receiver, min(after, self.worklist.latest()), scope)
         with self._lock:
-            feed.ended = self._ended
             self._by_receiver.setdefault(receiver, set()).add(feed)
-            if not self._watching and not self._ended:
+            if not self._watching and not self.ended:
                 self._watching = True
                 threading.Thread(target=self._watch, name="dicomweb events", daemon=True).start()
         self.forget_delivered(receiver)
@@ -148,14 +153,17 @@ class EventFeeds:
         finally:
             self._places.release()
 
+    def end(self) -> None:
+        """Ends all feeds; what was not acknowledged stays queued. Takes no lock, so a signal handler may call it: it is
+        noticed within `NOTICED_SECONDS`. Idempotent."""
+        self.ended = True
+
     def close(self) -> None:
-        """Ends all feeds; what was not acknowledged stays queued. Idempotent."""
+        """Ends all feeds and tells those who wait. Idempotent."""
+        self.end()
         with self._lock:
-            self._ended = True
             listening = self._listening(self._by_receiver)
-        self._woken.set()
         for feed in listening:
-            feed.ended = True
             feed.tell()
 
     def _listening(self, receivers: Iterable[str]) -> list[Feed]:
@@ -168,7 +176,7 @@ class EventFeeds:
             self._woken.wait(pause)
             self._woken.clear()
             with self._lock:
-                if self._ended or not self._by_receiver:
+                if self.ended or not self._by_receiver:
                     self._watching = False
                     return
             try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Final, Self
 
-from dicomweb_core.services.event_feeds import EventFeeds, Feed
+from dicomweb_core.services.event_feeds import NOTICED_SECONDS, EventFeeds, Feed
 from dicomweb_core.values.events import Event
 
 logger = logging.getLogger("dicomweb_core")
@@ -23,13 +23,14 @@ class WaitingFeed:
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
+        self._ended = False
         self._news = threading.Event()
         feed.notify(self._news.set)
 
     @property
     def ended(self) -> bool:
         """Whether nothing more comes."""
-        return self.feed.ended
+        return self._ended or self.feed.ended
 
     def take(self, seconds: float | None, limit: int = 100) -> tuple[Event, ...]:
         """The next events; none if none came for so long, or if there will be none any more. None: for ever."""
@@ -37,16 +38,16 @@ class WaitingFeed:
         while True:
             self._news.clear()
             events = self.feed.take(limit)
-            if events or self.feed.ended:
+            if events or self.ended:
                 return events
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            left = NOTICED_SECONDS if deadline is None else deadline - time.monotonic()
+            if left <= 0:
                 return ()
-            self._news.wait(left)
+            self._news.wait(min(left, NOTICED_SECONDS))
 
     def end(self) -> None:
         """Nothing more comes; wakes who waits. From any thread."""
-        self.feed.ended = True
+        self._ended = True
         self._news.set()
 
     def close(self) -> None:

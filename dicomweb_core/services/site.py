@@ -87,7 +87,8 @@ class Site:
     sweep: Sweep = field(default_factory=Sweep)
     """Of the worklist."""
     event_channel_url: str | None = None
-    """Service root of notification connections where it is another than that of requests, `ws://...`."""
+    """Service root of notification connections where it is another than that of requests: `ws://{host}:8043/dicom-web`;
+    `{host}` stands for the host that the client has named."""
 
     @property
     def required_worklist(self) -> WorklistStore:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from dicomweb_core.errors import Forbidden, NoSuchWorkitem
 from dicomweb_core.rules.negotiation import Accept
@@ -62,7 +62,7 @@ def subscribe(site: Site, request: Request, target: Target, accept: Accept, scop
             _generate(site, transaction, generator)
 
     site.decide(decide)
-    url = notification_url(site.event_channel_url or request.base_url, receiver)
+    url = notification_url(site.event_channel_url, request.base_url, receiver)
     return Response(201, (("Content-Location", url), ("Location", url), *warnings(request, texts)))
 
 
@@ -103,11 +103,16 @@ def suspend(site: Site, request: Request, target: Target, accept: Accept, scope:
     return Response(200)
 
 
-def notification_url(base_url: str, receiver: str) -> str:
-    """Where an AE opens its notification connection (PS3.18 8.10.4, Table 11.10.3-2): `ws`, or `wss` behind HTTPS."""
+def notification_url(channel_url: str | None, base_url: str, receiver: str) -> str:
+    """Where an AE opens its notification connection (PS3.18 8.10.4, Table 11.10.3-2): at the URL that the site has for
+    that, or beside its requests, with `ws`, or `wss` behind HTTPS."""
     scheme, colon, rest = base_url.partition("://")
-    websocket = {"http": "ws", "https": "wss"}.get(scheme.lower(), scheme)
-    return f"{websocket}{colon}{rest}/subscribers/{quote(receiver, safe='')}"
+    if channel_url is not None:
+        host = urlsplit(base_url).hostname or ""
+        root = channel_url.replace("{host}", f"[{host}]" if ":" in host else host).rstrip("/")
+    else:
+        root = {"http": "ws", "https": "wss"}.get(scheme.lower(), scheme) + colon + rest
+    return f"{root}/subscribers/{quote(receiver, safe='')}"
 
 
 def _generate(site: Site, transaction: WorklistTransaction, generator: Generator) -> None:

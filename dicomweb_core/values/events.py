@@ -28,9 +28,12 @@ class EventFeed(Protocol):
     def receiver(self) -> str:
         """AE title."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server stops, and nothing more comes. To be looked at once in a second."""
+
     def take(self, limit: int = 100) -> tuple[Event, ...]:
-        """The next events, none if there are none now. Reads storage; raises StorageUnavailable, and Forbidden once the
-        listener may not listen any more."""
+        """The next events, none if there are none now. Reads storage; raises StorageUnavailable."""
 
     def notify(self, call: Callable[[], None]) -> None:
         """Has `call` called whenever there may be more to take, from any thread; it must not block. One at a time."""

@@ -40,6 +40,8 @@ class Limits:
     an SCP Status Change, on which it looks at its workitems anew (PS3.4 CC.2.4.2)."""
     waiting_listeners: int = 4
     """Listeners of a process that may keep one of its threads waiting: streams and long polls, not WebSockets."""
+    event_connections: int = 10_000
+    """Notification connections (WebSockets) of a process."""
     event_wait_seconds: float = 30.0
     """How long a request for a list of events waits at most when there is none."""
 
