@@ -23,6 +23,7 @@ class Served:
     """A running server; `port` is where. Leaving the block stops it."""
 
     def __init__(self, *arguments: str) -> None:
+        self.arguments = arguments
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(str(ROOT / p) for p in ("", "adapters", "backends")))
         command = [sys.executable, "-m", "dicomweb_wsgi", "serve", "--port", "0", *arguments]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__

@@ -43,6 +43,9 @@ _CLOSE_BY_THEMSELVES: Final = frozenset(
     # Servers, known by a key in environ, that do not take the unread rest of a payload for the next request.
     ("gunicorn.socket", "waitress.client_disconnected", "werkzeug.socket")
 )
+_TAKE_UPGRADE: Final = frozenset(("gunicorn.socket", "werkzeug.socket"))
+"""Servers that let `Upgrade` into an answer, which PEP 3333 forbids and RFC 9110 15.5.22 demands."""
+_UPGRADE_REQUIRED: Final = 426
 _DEFAULT_LIMITS: Final = Limits()
 _QUERY_CHARACTERS: Final = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -89,7 +92,7 @@ class Application:
             response = _refusal(error)
         try:
             omit = method == "HEAD" or response.status in _WITHOUT_PAYLOAD
-            start_response(_status_line(response.status), _wsgi_headers(response))
+            start_response(_status_line(response.status), _wsgi_headers(response, environ))
             return ResponseChunks(
                 response.body,
                 payload or _unread(environ),
@@ -231,7 +234,7 @@ def _is_the_origins(name: str) -> bool:
     return name.lower() not in _NOT_THE_ORIGINS
 
 
-def _wsgi_headers(response: Response) -> list[tuple[str, str]]:
+def _wsgi_headers(response: Response, environ: dict[str, Any]) -> list[tuple[str, str]]:
     headers = [
         (name, value if value.isascii() and value.isprintable() else _UNSAFE_IN_VALUE.sub("?", value))
         for name, value in response.headers
@@ -240,6 +243,8 @@ def _wsgi_headers(response: Response) -> list[tuple[str, str]]:
     length = response.body.length
     if length is not None and response.status not in _WITHOUT_PAYLOAD:
         headers.append(("Content-Length", str(length)))
+    if response.status == _UPGRADE_REQUIRED and not environ.keys().isdisjoint(_TAKE_UPGRADE):
+        headers.append(("Upgrade", "websocket"))
     return headers
 
 

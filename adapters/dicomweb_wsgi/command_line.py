@@ -124,6 +124,28 @@ def _add_serve(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         "(default: keep them)",
     )
 
+    _add_network(command)
+
+    processes = command.add_argument_group("processes")
+    processes.add_argument("--server", choices=sorted(SERVERS), help="WSGI server (default: gunicorn, else waitress)")
+    processes.add_argument(
+        "--workers", type=_count, metavar="N", help="processes of gunicorn (default: one a core, 4 at most)"
+    )
+    processes.add_argument(
+        "--threads", type=_count, default=8, metavar="N", help="threads of a process (default: %(default)s)"
+    )
+    processes.add_argument(
+        "--codec-processes",
+        type=_count_or_zero,
+        metavar="N",
+        help="processes beside each of these in which frames are decoded and encoded: a damaged frame that crashes "
+        "a codec or keeps it busy for ever then costs itself only (default: one a core in all, 4 at most; 0: none, "
+        "codecs run in the server)",
+    )
+    command.set_defaults(run=serve_command)
+
+
+def _add_network(command: _OneLineParser) -> None:
     network = command.add_argument_group("network")
     network.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     network.add_argument("--port", type=_port, default=8042, help="default: %(default)s; 0 takes a free one")
@@ -170,24 +192,6 @@ def _add_serve(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         help="address of notification connections as clients see it, ws://... or wss://..., with the path "
         "(default: beside that of the service)",
     )
-
-    processes = command.add_argument_group("processes")
-    processes.add_argument("--server", choices=sorted(SERVERS), help="WSGI server (default: gunicorn, else waitress)")
-    processes.add_argument(
-        "--workers", type=_count, metavar="N", help="processes of gunicorn (default: one a core, 4 at most)"
-    )
-    processes.add_argument(
-        "--threads", type=_count, default=8, metavar="N", help="threads of a process (default: %(default)s)"
-    )
-    processes.add_argument(
-        "--codec-processes",
-        type=_count_or_zero,
-        metavar="N",
-        help="processes beside each of these in which frames are decoded and encoded: a damaged frame that crashes "
-        "a codec or keeps it busy for ever then costs itself only (default: one a core in all, 4 at most; 0: none, "
-        "codecs run in the server)",
-    )
-    command.set_defaults(run=serve_command)
 
 
 def _add_store(command: argparse.ArgumentParser, *, required: bool) -> None:

@@ -84,6 +84,9 @@ def with_gunicorn(service: Service, listener: socket.socket) -> None:
         wants a lock that the main thread may have; and nothing would tell those who wait for events."""
 
         def handle_exit(self, sig: int, frame: object) -> None:
+            if not self.booted:
+                # nothing was begun yet that has to be ended
+                os._exit(0)
             self.wsgi.end_events()
             super().handle_exit(sig, frame)
 
@@ -118,6 +121,7 @@ def with_gunicorn(service: Service, listener: socket.socket) -> None:
         def load(self) -> Application:
             return service.application()
 
+    _end_what_begins()
     # What is loaded now stays shared with the workers: the collector would write to every page of it.
     gc.collect()
     gc.freeze()
@@ -137,7 +141,9 @@ def with_waitress(service: Service, listener: socket.socket) -> None:
         "asyncore_use_poll": True,
         "ident": None,
     }
-    server = waitress.create_server(service.application(), sockets=[listener], **options)
+    application = service.application()
+    _stop_when_told(application)
+    server = waitress.create_server(application, sockets=[listener], **options)
     service.ready()
     server.run()
 
@@ -155,9 +161,41 @@ def with_werkzeug(service: Service, listener: socket.socket) -> None:
 
     host, port = listener.getsockname()[:2]
     application = service.application()
+    _stop_when_told(application)
     server = make_server(host, port, application, threaded=True, request_handler=Quiet, fd=listener.fileno())
     service.ready()
     server.serve_forever()
+
+
+def _end_what_begins() -> None:
+    """A worker that is told to stop before it has set its handlers has those of the master, which only make a note of
+    it, and the master would wait for that worker. So signals wait for the fork, and then end the child."""
+    stopping = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+
+    def in_child() -> None:
+        # not in the main thread it cannot be done, and is no worker of ours
+        with contextlib.suppress(ValueError):
+            for one in stopping:
+                signal.signal(one, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, stopping),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping),
+        after_in_child=in_child,
+    )
+
+
+def _stop_when_told(application: Application) -> None:
+    """Has SIGTERM and SIGINT end this process; who waits for events in one of its threads would keep it."""
+
+    def stop(_sig: int, _frame: object) -> None:
+        application.end_events()
+        sys.exit(0)
+
+    for name in ("SIGTERM", "SIGINT"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
 
 
 def _allow_many_connections() -> None:
@@ -182,9 +220,6 @@ def serve(name: str, service: Service, bound: socket.socket) -> None:
         bound.listen(1024)
     except OSError as error:
         raise CannotRun(f"cannot listen: {error.strerror}") from None
-    if hasattr(signal, "SIGTERM"):
-        # gunicorn has its own; the others would end without closing anything.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         SERVERS[name](service, bound)
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ Plain asserts and http.client: any runner that calls the methods named `test_*` 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
 import json
@@ -23,7 +24,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 from dicomweb_core.testing.probe_origin import HOSTILE_SEPARATORS
 
@@ -32,18 +33,25 @@ _MEBIBYTE: Final = 1 << 20
 _PATIENCE: Final = 15.0
 """Seconds for what must happen at all but is not measured."""
 
+_KEY: Final = b"dGhlIHNhbXBsZSBub25jZQ=="
+_HANDSHAKE: Final = (
+    *("Upgrade: websocket", "Connection: Upgrade"),
+    *(f"Sec-WebSocket-Key: {_KEY.decode()}", "Sec-WebSocket-Version: 13"),
+)
+
 
 class AdapterProof:
     """The promises of an adapter. `address` is where `ProbeOrigin` is served, `root` the path of the service.
 
     Some servers read a payload to its end before they send an answer, or even before the application sees the request:
-    say so by `answers_early` and `sees_clients_leave`.
+    say so by `answers_early` and `sees_clients_leave`. Where no WebSocket can be opened, `opens_websockets` is False.
     """
 
     address: ClassVar[tuple[str, int]]
     root: ClassVar[str] = ""
     answers_early: ClassVar[bool] = True
     sees_clients_leave: ClassVar[bool] = True
+    opens_websockets: ClassVar[bool] = True
 
     # -- what reaches the origin --
 
@@ -269,6 +277,39 @@ class AdapterProof:
                 connection.request("GET", f"{self.root}/nowhere{number}")
                 assert self.answer_of(connection, 404) == {"path": f"/nowhere{number}"}
 
+    # -- notification connections --
+
+    def test_a_notification_connection_is_a_websocket_or_refused(self) -> None:
+        """Each event is one text frame, in order (PS3.18 8.10.5); the feed is closed with the connection. Where there
+        are no WebSockets, 501 and the feed is closed."""
+        before = self.observed()
+        with socket.create_connection(self.address, _PATIENCE) as client:
+            client.sendall(self.head("GET", "/events?count=300", *_HANDSHAKE))
+            stream = client.makefile("rb")
+            status = int(stream.readline().split()[1])
+            if not self.opens_websockets:
+                assert status == 501
+            else:
+                assert status == 101
+                headers = http.client.parse_headers(stream)
+                accept = hashlib.sha1(_KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+                assert headers["Sec-WebSocket-Accept"] == base64.b64encode(accept).decode()
+                for number in range(1, 301):
+                    assert _next_text(stream) == f"event {number}"
+                assert self.observed()["closed"] == before["closed"]
+            stream.close()
+        self.wait_until_closed_after(before)
+
+    def test_handshakes_that_are_none_are_refused_and_their_feeds_closed(self) -> None:
+        """RFC 6455 4.2.1, 4.4."""
+        for name, status in (("Sec-WebSocket-Key", 400), ("Sec-WebSocket-Version", 426)):
+            before = self.observed()
+            headers = [header for header in _HANDSHAKE if not header.startswith(name)]
+            found = self.raw_status(f"GET {self.root}/events?count=1 HTTP/1.1", *headers)
+            assert found == (status if self.opens_websockets else 501)
+            self.wait_until_closed_after(before)
+        self.assert_serves()
+
     def test_every_body_is_closed(self) -> None:
         """Whatever happened before, as many bodies were closed as opened."""
         self.get("/down?chunks=2&size=2&known=0")
@@ -350,3 +391,12 @@ class AdapterProof:
         while not condition():
             assert time.monotonic() < deadline, "it did not happen"
             time.sleep(0.02)
+
+
+def _next_text(stream: BinaryIO) -> str:
+    """The text of the next frame that is one: whole, not masked and shorter than 126 bytes (RFC 6455 5.2)."""
+    while True:
+        opcode, length = stream.read(2)
+        payload = stream.read(length)
+        if opcode == 0x81:
+            return payload.decode()

@@ -10,7 +10,9 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from dicomweb_core.errors import ClientDisconnected
+from dicomweb_core.values.events import Event
 from dicomweb_core.values.messages import Body, Request, Response
+from dicomweb_core.values.workitems import EventReport, EventType
 
 _JSON: Final = (("Content-Type", "application/json"),)
 _BYTES: Final = (("Content-Type", "application/octet-stream"),)
@@ -23,7 +25,8 @@ class ProbeOrigin:
     `/echo` the request; `/upload` length and SHA-256 of the payload; `/first` of the payload only its first bytes;
     `/refuse` 413, nothing read; `/down?chunks=&size=&known=` a payload; `/endless?known=` one without end;
     `/short`, `/long`, `/broken?known=` payloads that are not what they promise; `/status?code=`;
-    `/headers` a response with hostile header values; `/observed` what happened so far, as JSON.
+    `/headers` a response with hostile header values; `/events?count=` a notification connection, its texts are
+    `event 1` and so on; `/observed` what happened so far, as JSON.
     """
 
     def __init__(self) -> None:
@@ -41,6 +44,7 @@ class ProbeOrigin:
             "/broken": self._broken,
             "/status": self._status,
             "/headers": self._hostile_headers,
+            "/events": self._events,
             "/observed": self._observations,
         }
 
@@ -123,9 +127,49 @@ class ProbeOrigin:
         hostile = (("Warning", f"299 a{separator}X-Injected: yes") for separator in HOSTILE_SEPARATORS)
         return Response(200, (*_JSON, *hostile), self._body(iter([b"{}"]), 2))
 
+    def _events(self, _request: Request, options: dict[str, str]) -> Response:
+        self._count("opened")
+        feed = ProbeFeed(int(options["count"]), lambda: self._count("closed"))
+        return Response(101, (), Body(close=feed.close), feed)
+
     def _observations(self, _request: Request, _options: dict[str, str]) -> Response:
         with self._lock:
             return _json(dict(self._observed))
+
+
+class ProbeFeed:
+    """So many events for a notification connection, there at once."""
+
+    receiver = "PROBE"
+    ended = False
+
+    def __init__(self, count: int, closed: Callable[[], None]) -> None:
+        self._left = count
+        self._given = 0
+        self._closed: Callable[[], None] | None = closed
+
+    def take(self, limit: int = 100) -> tuple[Event, ...]:
+        """The next ones."""
+        count = min(limit, self._left)
+        self._left -= count
+        first, self._given = self._given + 1, self._given + count
+        return tuple(
+            Event(number, EventReport("2.25.1", EventType.STATE_REPORT, {}), f"event {number}".encode())
+            for number in range(first, first + count)
+        )
+
+    def notify(self, call: Callable[[], None]) -> None:
+        """At once, and never again: all there is is there."""
+        call()
+
+    def acknowledge(self, sequence: int) -> None:
+        """Nothing is kept."""
+
+    def close(self) -> None:
+        """Idempotent."""
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()
 
 
 HOSTILE_SEPARATORS: Final = ("\r\n", "\n", "\r", "\r\n\r\n", "\0", "\x85", "\u2028", "\x1b", "\x7f", "\U0001f600")

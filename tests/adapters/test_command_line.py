@@ -396,6 +396,17 @@ def test_it_stops_when_told(kind: str, how: signal.Signals) -> None:
         assert served.process.wait(20) == 0
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_while_its_workers_begin(tmp_path: Path, how: signal.Signals) -> None:
+    for number in range(3):
+        with Served("--store", str(tmp_path / "store"), "--workers", "4") as served:
+            # a moment later each time
+            time.sleep(0.03 * number)
+            served.process.send_signal(how)
+            assert served.process.wait(20) == 0
+            assert "Traceback" not in served.log()
+
+
 def test_samples_are_real_files() -> None:
     assert sample_folder() is not None
     with Served("--sample") as served:

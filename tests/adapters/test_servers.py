@@ -88,12 +88,14 @@ class TestWaitress(OnAServer):
     root = "/dicom-web"
     answers_early = False
     sees_clients_leave = False
+    opens_websockets = False
 
 
 class TestCheroot(OnAServer):
     kind = "cheroot"
     root = "/dicom-web"
     answers_early = False
+    opens_websockets = False
 
 
 class TestWerkzeug(OnAServer):
