@@ -70,8 +70,10 @@ def first(attributes: Mapping[str, Any], tag: str) -> Any:
 
 
 def text(attributes: Mapping[str, Any], tag: str) -> str:
-    """The first value as text, an empty one when there is none."""
+    """The first value as text, of a person name the alphabetic group; an empty one when there is none."""
     value = first(attributes, tag)
+    if isinstance(value, Mapping):
+        value = value.get("Alphabetic")
     return "" if value is None else str(value)
 
 

@@ -100,11 +100,13 @@ class EventStream:
         self._opener = transport if websocket and isinstance(transport, OpensNotifications) else None
         self._polling = Polling(transport, aetitle)
         self._channel: Texts | None = None
+        self._opened_url: str | None = None
         self._pending: deque[Event] = deque()
         self._now: list[str] = []
         self._earlier: dict[str, None] = {}
         self._failures = 0
         self._closed = threading.Event()
+        self._receiving = threading.Lock()
 
     def open(self) -> Self:
         """Connects now, which otherwise the first event that is asked for does: a server that keeps nothing for those
@@ -121,8 +123,15 @@ class EventStream:
         """Ends the iteration, at once or, where it is polled for, within ten seconds. Idempotent. From any thread."""
         self._closed.set()
         channel = self._channel
-        if channel is not None:
-            channel.close()
+        if channel is None:
+            return
+        if self._receiving.acquire(blocking=False):
+            try:
+                channel.close()
+            finally:
+                self._receiving.release()
+        else:
+            channel.interrupt()  # the thread that receives closes it
 
     def __enter__(self) -> Self:
         return self.open()
@@ -142,7 +151,8 @@ class EventStream:
             try:
                 if self._channel is None:
                     self._channel = self._connected()
-                texts = self._channel.receive(max(0.0, min(left, _WAIT)))
+                with self._receiving:
+                    texts = [] if self._closed.is_set() else self._channel.receive(max(0.0, min(left, _WAIT)))
                 self._failures = 0
             except ConnectionLost as error:
                 self._lost(error)
@@ -195,9 +205,12 @@ class EventStream:
     def _websocket(self) -> Texts:
         assert self._opener is not None
         failures: list[WorklistError] = []
-        for url in self._opener.notification_urls(self._given_url(), self._aetitle):
+        urls = self._opener.notification_urls(self._given_url(), self._aetitle)
+        for url in sorted(urls, key=lambda one: one != self._opened_url):
             try:
-                return self._opener.open_notifications(url)
+                channel = self._opener.open_notifications(url)
+                self._opened_url = url
+                return channel
             except (Refused, MissingLibrary):
                 raise
             except WorklistError as error:

@@ -55,5 +55,8 @@ class Polling:
             time.sleep(max(0.0, min(_LEAST_WAIT, wait) - (time.monotonic() - began)))
         return [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in found]
 
-    def close(self) -> None:
+    def interrupt(self) -> None:
         """A request under way ends by itself."""
+
+    def close(self) -> None:
+        """Nothing is open between two requests."""

@@ -38,7 +38,7 @@ class Transport(Protocol):
 
 
 class Texts(Protocol):
-    """An open notification connection. Used by one thread, but for `close`."""
+    """An open notification connection. Used by one thread, but for `interrupt`."""
 
     def receive(self, wait: float) -> list[str]:
         """Texts of messages that came, in order; none when nothing came for so many seconds.
@@ -46,8 +46,11 @@ class Texts(Protocol):
         Calling it says that those of the last call have been taken. Raises ConnectionLost.
         """
 
+    def interrupt(self) -> None:
+        """From any thread: has `receive` end as soon as it can, as if the connection were lost."""
+
     def close(self) -> None:
-        """Ends the connection, also while another thread waits in `receive`. Idempotent."""
+        """Ends the connection; what the last call of `receive` gave does not count as taken. Idempotent."""
 
 
 @runtime_checkable

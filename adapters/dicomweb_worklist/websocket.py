@@ -24,6 +24,8 @@ _PORTS: Final = {"ws": 80, "wss": 443}
 _SWITCHING_PROTOCOLS: Final = 101
 _RECEIVED_BYTES: Final = 64 << 10
 _MOST_MESSAGE_BYTES: Final = 16 << 20
+_NORMAL_CLOSURE: Final = 1000
+_GOODBYE: Final = 1.0
 _SILENCE: Final = 20.0
 """Seconds without a word after which a server is pinged, and after as many more is taken for dead."""
 
@@ -95,11 +97,25 @@ class WebSocket:
         self._protocol.receive_data(data)
         return self._texts(self._protocol.events_received())
 
-    def close(self) -> None:
+    def interrupt(self) -> None:
         """See `Texts`."""
         with contextlib.suppress(OSError):
-            # Wakes a thread that reads. Without a closing handshake, for nothing depends on it.
             self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """See `Texts`. Says goodbye and waits a second for the answer: a connection that is cut takes with it what the
+        server has not read yet, such as our last answers to pings."""
+        from websockets.protocol import State
+
+        with contextlib.suppress(OSError):
+            if self._protocol.state is State.OPEN:
+                self._protocol.data_to_send()  # these would say that what came last was taken
+                self._protocol.send_close(_NORMAL_CLOSURE)
+                deadline = time.monotonic() + _GOODBYE
+                self._socket.settimeout(_GOODBYE)
+                self._flush()
+                while self._socket.recv(_RECEIVED_BYTES) and time.monotonic() < deadline:
+                    pass
         self._socket.close()
 
     def _wonder(self, waited: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,8 +104,8 @@ def test_what_cannot_be_done_is_one_line(where: tuple[str, str]) -> None:
 
 
 def test_nobody_is_there(tmp_path: Path) -> None:
-    with Served() as gone:
-        address = gone.address
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        address = f"http://127.0.0.1:{gone.getsockname()[1]}/dicom-web"
     assert address in refused("worklist", "list", "--url", address)
     assert "not the URL" in refused("worklist", "list", "--url", "ftp://somewhere")
     assert "there is no store" in refused("worklist", "list", "--store", str(tmp_path / "nowhere"))
