@@ -21,6 +21,7 @@ from dicomweb_worklist.datasets import (
     first,
     new_uid,
     received,
+    text,
     uid_of,
 )
 from dicomweb_worklist.errors import (
@@ -54,7 +55,6 @@ _ALREADY_IN_PROGRESS: Final = 0xC302
 _LABEL, _START, _PATIENT_ID = "00741204", "00404005", "00100020"
 _NO_LOCK: Final = "deletion lock not granted"
 _INCONSISTENT: Final = "is inconsistent with the state"
-_ALREADY: Final = "is already in the requested state"
 _GATEWAY_LOST: Final = (502, 504)
 """What a proxy says when the server behind it does not answer: no more is known than of a lost connection."""
 
@@ -334,21 +334,18 @@ class WorklistClient:
         )
 
     def _finish(self, claim: Claim, state: WorkitemState, changes: Dataset | None) -> tuple[str, ...]:
-        refused: Conflict | None = None
         warnings: tuple[str, ...] = ()
         if changes is not None:
             try:
                 warnings = self.update(claim.workitem, changes, claim)
             except LostClaim:
                 raise
-            except Conflict as error:
-                # What was finished before a crash of ours takes no changes any more; the state tells.
-                refused = error
+            except Conflict:
+                # What was finished before a crash of ours takes no changes any more; that it is ours is asked below.
+                if text(self.retrieve(claim.workitem), STATE) != state:
+                    raise
         answer = attempted(lambda _: _expected(self._change_state(claim, state), 200, 204), self._attempts)
-        warnings += warnings_of(answer)
-        if refused is not None and not any(_ALREADY in warning.lower() for warning in warnings):
-            raise refused
-        return warnings
+        return warnings + warnings_of(answer)
 
     def _end(self, method: str, path: str) -> None:
         def request(again: bool) -> Answer:

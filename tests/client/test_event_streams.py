@@ -12,6 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 from websockets.protocol import State
 from websockets.sync.server import ServerConnection, serve
 
@@ -130,26 +131,54 @@ def test_the_same_twice_on_one_connection_are_two() -> None:
         assert numbers([next(events), next(events)]) == [1, 1]
 
 
+def sent_together(connection: ServerConnection, text: str) -> threading.Event:
+    """A message and a ping behind it, in one packet; what is set when the ping is answered."""
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    connection.send(text)
+    pong = connection.ping()
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+    return pong
+
+
 def test_a_ping_is_answered_when_what_came_before_is_taken() -> None:
-    ponged = threading.Event()
-    taken = threading.Event()
-    too_early: list[bool] = []
+    looked = threading.Event()
+    answered: list[bool] = []
 
     def script(connection: ServerConnection) -> None:
-        connection.send(report(1))
-        pong = connection.ping()
-        too_early.append(pong.wait(0.3))
-        taken.set()
-        if pong.wait(5):
-            ponged.set()
+        pong = sent_together(connection, report(1))
+        answered.append(pong.wait(0.2))
+        looked.set()
+        answered.append(pong.wait(5))
         connection.send(report(2))
+        idle(connection)
 
-    with serving(script, idle) as (url, _), stream(url) as events:
+    with serving(script) as (url, _), stream(url) as events:
         assert next(events).message_id == 1
-        assert taken.wait(5)
+        assert looked.wait(5)
         assert next(events).message_id == 2
-        assert ponged.is_set()
-    assert too_early == [False]
+    assert answered == [False, True]
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["not taken", "taken"])
+def test_who_leaves_says_goodbye_and_no_more_than_what_was_taken(asked: bool) -> None:
+    left = threading.Event()
+    ends: list[object] = []
+
+    def script(connection: ServerConnection) -> None:
+        pong = sent_together(connection, report(1))
+        with pytest.raises(ConnectionClosed) as caught:
+            connection.recv(timeout=5)
+        ends.extend((type(caught.value), pong.is_set()))
+        left.set()
+
+    with serving(script) as (url, _):
+        events = stream(url, timeout=0.1)
+        assert next(events).message_id == 1
+        if asked:
+            assert list(events) == []
+        events.close()
+        assert left.wait(5)
+    assert ends == [ConnectionClosedOK, asked]
 
 
 def test_a_message_in_fragments_and_one_that_is_no_event() -> None:

@@ -131,6 +131,15 @@ def test_what_was_canceled_does_not_count_as_completed(client: WorklistClient) -
     client.cancel(claim)
     with pytest.raises(Conflict):
         client.complete(claim, DONE)
+    assert state_of(client.retrieve(claim.workitem)) is WorkitemState.CANCELED
+
+
+def test_what_is_not_updated_is_not_completed() -> None:
+    in_progress = Answer(200, body=b'[{"00741000": {"vr": "CS", "Value": ["IN PROGRESS"]}}]')
+    other = OtherServer(Answer(409), in_progress)
+    with pytest.raises(Conflict):
+        WorklistClient(other).complete(Claim.of("2.25.1"), DONE)
+    assert [method for method, *_ in other.requests] == ["POST", "GET"]
 
 
 def test_a_request_for_cancellation_is_sent_once(server: OriginServer, client: WorklistClient) -> None:
