@@ -1,7 +1,6 @@
 """A WSGI application (PEP 3333) around an origin server: environ -> Request -> Response -> chunks.
 
-The path reaches the origin percent-decoded, as every WSGI server gives it: `%2F` in a segment is a slash by then.
-No DICOM identifier contains one. Methods come from the request line only, never from an override header.
+Methods come from the request line only, never from an override header.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import quote
 
-from dicomweb_core.errors import BadRequest, DICOMwebError, NotFound, NotOffered
+from dicomweb_core.errors import DICOMwebError, NotOffered
 from dicomweb_core.server import error_response
 from dicomweb_core.values.limits import Limits
-from dicomweb_core.values.messages import HeaderList, Request, Response
+from dicomweb_core.values.messages import Request, Response
 from dicomweb_wsgi.base_url import TrustedProxies, base_url, parse_mount, parse_public_url
 from dicomweb_wsgi.chunks import ResponseChunks
+from dicomweb_wsgi.environs import headers_of, path_below, query_of
 from dicomweb_wsgi.payload import LengthRequired, Payload, payload_of
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ _TAKE_UPGRADE: Final = frozenset(("gunicorn.socket", "werkzeug.socket"))
 """Servers that let `Upgrade` into an answer, which PEP 3333 forbids and RFC 9110 15.5.22 demands."""
 _UPGRADE_REQUIRED: Final = 426
 _DEFAULT_LIMITS: Final = Limits()
-_QUERY_CHARACTERS: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class Origin(Protocol):
@@ -80,8 +78,8 @@ class Application:
             request = Request(
                 method,
                 path_below(self._mount, environ.get("PATH_INFO", "")),
-                _query(environ.get("QUERY_STRING", "")),
-                _headers(environ),
+                query_of(environ.get("QUERY_STRING", "")),
+                headers_of(environ),
                 payload,
                 self._fixed_url or base_url(environ, self._proxies, self._mount),
             )
@@ -118,7 +116,7 @@ class Application:
         """
         from dicomweb_wsgi.event_port import EventPort
 
-        EventPort(listening, self._event_hub(), self._origin, self._mount, base_url)
+        EventPort(listening, self._event_hub(), self._origin.handle, self._mount, base_url)
 
     def _event_hub(self) -> EventHub:
         from dicomweb_wsgi.event_hub import EventHub
@@ -167,48 +165,6 @@ def wsgi_application(
         TrustedProxies.parse(trusted_proxies),
         limits,
     )
-
-
-def path_below(mount: str, path_info: str) -> str:
-    """The path below a mount, decoded, of a path as WSGI has it: its bytes as latin-1. Raises BadRequest, NotFound."""
-    try:
-        path = path_info if path_info.isascii() else path_info.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        raise BadRequest("The path of the URL is not UTF-8.") from None
-    if mount:
-        if path != mount and not path.startswith(mount + "/"):
-            raise NotFound("There is no such resource.")
-        path = path[len(mount) :]
-    return path if path.startswith("/") else "/" + path
-
-
-def _query(query: str) -> str:
-    # Bytes that a client should have percent-encoded; as latin-1 text they would be read as other characters.
-    return query if query.isascii() else quote(query.encode("latin-1"), safe=_QUERY_CHARACTERS)
-
-
-class _HeaderNames(dict[str, str]):
-    """`Accept-Charset` for HTTP_ACCEPT_CHARSET; empty if the key of an environ is no header."""
-
-    def __missing__(self, key: str) -> str:
-        if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            name = key.replace("_", "-").title()
-        elif not key.startswith("HTTP_") or key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
-            name = ""
-        else:
-            name = key[5:].replace("_", "-").title()
-        # Clients may send any name: those of the first few hundred are kept, which are all that occur in practice.
-        if len(self) < 512:
-            self[key] = name
-        return name
-
-
-_HEADER_NAMES: Final = _HeaderNames()
-
-
-def _headers(environ: dict[str, Any]) -> HeaderList:
-    names = _HEADER_NAMES
-    return tuple([(name, value) for key, value in environ.items() if (name := names[key]) and value])
 
 
 def _unread(environ: dict[str, Any]) -> Payload | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import os
 import socket
@@ -69,7 +70,7 @@ def _event_port(arguments: argparse.Namespace, server: str) -> Iterator[socket.s
         if arguments.event_port is not None:
             raise CannotRun(f"{server} has notification connections on its own port; --event-port is for waitress")
         yield None
-    elif arguments.worklist:
+    elif arguments.worklist and importlib.util.find_spec("websockets"):
         with bind(arguments.host, arguments.event_port or 0) as bound:
             yield bound
     else:

@@ -10,6 +10,7 @@ import logging
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -20,7 +21,7 @@ from websockets.server import ServerProtocol
 from dicomweb_core.errors import DICOMwebError, NotFound
 from dicomweb_core.server import error_response
 from dicomweb_core.values.messages import Request, Response
-from dicomweb_wsgi.application import Origin, path_below
+from dicomweb_wsgi.environs import path_below
 from dicomweb_wsgi.event_channel import EventChannel
 from dicomweb_wsgi.event_hub import EventHub
 from dicomweb_wsgi.upgrades import HANDSHAKE, handshake
@@ -37,12 +38,19 @@ _BACKLOG: Final = 1_024
 class EventPort:
     """A listening socket in the loop of a hub. `base_url` is the URL of the service, where its own pages come from."""
 
-    def __init__(self, listening: socket.socket, hub: EventHub, origin: Origin, mount: str, base_url: str) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        hub: EventHub,
+        handle: Callable[[Request], Response],
+        mount: str,
+        base_url: str,
+    ) -> None:
         listening.setblocking(False)
         listening.listen(_BACKLOG)
         self.socket = listening
         self.hub = hub
-        self._origin = origin
+        self._handle = handle
         self._mount = mount
         self._base_url = base_url
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dicomweb handshake")
@@ -78,7 +86,7 @@ class EventPort:
             url = urlsplit(request.path)
             headers = tuple((name.title(), value) for name, value in request.headers.raw_items())
             path = path_below(self._mount, unquote(url.path, "latin-1"))
-            response = self._origin.handle(Request("GET", path, url.query, headers, base_url=self._base_url))
+            response = self._handle(Request("GET", path, url.query, headers, base_url=self._base_url))
             if response.feed is None:
                 if response.status < 400:
                     raise NotFound("Only notification connections are opened here.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ FOREIGN = {
         "backends/",
     },
     "werkzeug": {"adapters/"},
+    "websockets": {"adapters/"},
     "gunicorn": {"adapters/"},
     "waitress": {"adapters/"},
     "tqdm": {"adapters/"},
@@ -64,6 +66,7 @@ def modules(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
+@cache
 def imports(path: Path) -> list[str]:
     """Full names of imported modules; `from a import b` counts as a.b when a.b is a module of ours."""
     found = []
