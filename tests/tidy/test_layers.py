@@ -57,7 +57,6 @@ FOREIGN = {
     "waitress": {"adapters/"},
     "tqdm": {"adapters/"},
     "lmdb": {"backends/dicomweb_lmdb/"},
-    "websockets": {"adapters/"},
 }
 """Library -> the only places that may import it."""
 

@@ -44,12 +44,21 @@ def test_the_wsgi_example_is_an_application(tmp_path: Path, monkeypatch: pytest.
     assert callable(names["app"])
 
 
-@pytest.mark.parametrize("command", ["serve", "import", "verify", "stats"])
+def test_the_worklist_example_performs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(PYTHON[2], {})
+    states = ("SCHEDULED", "IN PROGRESS", "COMPLETED")
+    assert capsys.readouterr().out.splitlines() == [f"{state} ['Liver']" for state in states]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["serve", "import", "verify", "stats", "worklist create", "worklist list", "worklist watch"],
+)
 def test_every_command_of_the_readme_is_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for block in SHELL for line in block.splitlines() if line.startswith(f"dicomweb {command}")]
     assert lines
     with pytest.raises(SystemExit) as left:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert left.value.code == 0
     described = capsys.readouterr().out
     for option in re.findall(r"--[a-z-]+", " ".join(lines)):
