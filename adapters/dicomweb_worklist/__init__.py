@@ -23,6 +23,7 @@ from dicomweb_worklist.errors import (
     NotFound,
     Refused,
     ServerFailed,
+    Untrusted,
     WorklistError,
 )
 from dicomweb_worklist.event_stream import Event, EventStream
@@ -59,6 +60,7 @@ __all__ = [
     "ServerFailed",
     "Subscribed",
     "Transport",
+    "Untrusted",
     "WorkitemState",
     "WorklistClient",
     "WorklistError",

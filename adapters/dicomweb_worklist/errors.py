@@ -45,6 +45,10 @@ class ConnectionLost(WorklistError):
         self.sent = sent
 
 
+class Untrusted(WorklistError):
+    """The server is not who it should be: its certificate cannot be verified. Nothing was sent."""
+
+
 class InvalidRequest(WorklistError):
     """The server does not understand or does not want what was sent (400, 413, 415 ...)."""
 

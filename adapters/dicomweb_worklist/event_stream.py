@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from dicomweb_worklist.datasets import STATE, Attributes, EventType, first, text
-from dicomweb_worklist.errors import ConnectionLost, MissingLibrary, Refused, ServerFailed, WorklistError
+from dicomweb_worklist.errors import ConnectionLost, MissingLibrary, Refused, ServerFailed, Untrusted, WorklistError
 from dicomweb_worklist.polling import Polling
 from dicomweb_worklist.transport import OpensNotifications, Texts, Transport
 
@@ -80,7 +80,7 @@ class EventStream:
     server think that we are gone. What is sent again is known by its text and dropped, within one stream.
 
     Over WebSockets, or by long polling where the transport or the server (426, 501) has none. Iteration raises
-    Refused, NotFound and the like when the server wants us to have no events; MissingLibrary.
+    Refused, NotFound and the like when the server wants us to have no events; Untrusted, MissingLibrary.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class EventStream:
                 channel = self._opener.open_notifications(url)
                 self._opened_url = url
                 return channel
-            except (Refused, MissingLibrary):
+            except (Refused, Untrusted, MissingLibrary):
                 raise
             except WorklistError as error:
                 if error.status in _NO_WEBSOCKET:

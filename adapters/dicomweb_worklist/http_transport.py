@@ -8,11 +8,11 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from selectors import EVENT_READ, DefaultSelector
-from ssl import SSLContext, create_default_context
+from ssl import SSLCertVerificationError, SSLContext, create_default_context
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from dicomweb_worklist.errors import ConnectionLost, ServerFailed
+from dicomweb_worklist.errors import ConnectionLost, ServerFailed, Untrusted
 from dicomweb_worklist.transport import Answer, Headers, Texts
 from dicomweb_worklist.websocket import WebSocket
 
@@ -53,7 +53,7 @@ class HTTPTransport:
         self._lock = threading.Lock()
 
     def send(self, method: str, path: str, headers: Headers, body: bytes = b"", *, patience: float = 0.0) -> Answer:
-        """See `Transport`. Raises ConnectionLost; ServerFailed for an answer that is too long."""
+        """See `Transport`. Raises ConnectionLost, Untrusted; ServerFailed for an answer that is too long."""
         connection = self._connected()
         if connection.sock is not None:
             connection.sock.settimeout(self._timeout + patience)
@@ -117,6 +117,9 @@ class HTTPTransport:
             connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
         try:
             connection.connect()
+        except SSLCertVerificationError as error:
+            connection.close()
+            raise Untrusted(f"{self.url} is not trusted: {error.verify_message}.") from error
         except OSError as error:
             connection.close()
             raise ConnectionLost(f"{self.url} cannot be reached: {_said(error)}.", sent=False) from error

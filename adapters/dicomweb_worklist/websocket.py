@@ -10,11 +10,11 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterable
-from ssl import SSLContext, create_default_context
+from ssl import SSLCertVerificationError, SSLContext, create_default_context
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
-from dicomweb_worklist.errors import ConnectionLost, MissingLibrary, ServerFailed, error_of
+from dicomweb_worklist.errors import ConnectionLost, MissingLibrary, ServerFailed, Untrusted, error_of
 from dicomweb_worklist.transport import Answer, Headers
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class WebSocket:
 
     @classmethod
     def opened(cls, url: str, headers: Headers = (), *, timeout: float, tls: SSLContext | None = None) -> Self:
-        """Connects and shakes hands. `timeout` in seconds. Raises ConnectionLost, MissingLibrary; what `error_of` makes
-        of an answer that refuses it, with its status."""
+        """Connects and shakes hands. `timeout` in seconds. Raises ConnectionLost, Untrusted, MissingLibrary; what
+        `error_of` makes of an answer that refuses it, with its status."""
         try:
             from websockets.client import ClientProtocol
             from websockets.uri import parse_uri
@@ -66,6 +66,9 @@ class WebSocket:
                 connection = context.wrap_socket(connection, server_hostname=parts.hostname)
             opened = cls(connection, ClientProtocol(parse_uri(url), max_size=_MOST_MESSAGE_BYTES))
             opened._shake_hands(headers, time.monotonic() + timeout)
+        except SSLCertVerificationError as error:
+            connection.close()
+            raise Untrusted(f"{url} is not trusted: {error.verify_message}.") from error
         except OSError as error:
             connection.close()
             raise ConnectionLost(f"The connection to {url} was lost: {_said(error)}.") from error

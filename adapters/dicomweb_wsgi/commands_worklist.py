@@ -120,13 +120,16 @@ def watch_command(arguments: argparse.Namespace) -> int:
     if arguments.uid and arguments.filters:
         raise CannotRun("watch a workitem, or those that match a filter")
     filters = dict(arguments.filters) or None
-    with _client(arguments) as client, _stopped_by_sigterm():
+    with (
+        _client(arguments) as client,
+        _stopped_by_sigterm(),
+        # Connected before it subscribes: some servers keep nothing for who is not there.
+        client.events(timeout=arguments.timeout) as events,
+    ):
+        client.subscribe(arguments.uid, filter=filters)
         try:
-            # Connected before it subscribes: some servers keep nothing for who is not there.
-            with client.events(timeout=arguments.timeout) as events:
-                client.subscribe(arguments.uid, filter=filters)
-                for event in events:
-                    _say(_json(_report(event)) if arguments.json else _line(event))
+            for event in events:
+                _say(_json(_report(event)) if arguments.json else _line(event))
         finally:
             if not arguments.keep:
                 _unsubscribe(client, arguments.uid, filtered=filters is not None)
