@@ -9,8 +9,9 @@ Needs nothing but Python; events over a WebSocket need `websockets`.
 """
 
 from dicomweb_worklist.claims import Claim
-from dicomweb_worklist.client import Dialect, Subscribed, WorklistClient
+from dicomweb_worklist.client import Subscribed, WorklistClient
 from dicomweb_worklist.datasets import Attributes, EventType, WorkitemState, new_uid, state_of, text, uid_of
+from dicomweb_worklist.dialect import Dialect
 from dicomweb_worklist.errors import (
     AlreadyExists,
     Conflict,

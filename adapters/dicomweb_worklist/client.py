@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Final, NamedTuple, Self
 from urllib.parse import quote
 
+from dicomweb_worklist.answers import expected, log_warnings, says_we_own_it
 from dicomweb_worklist.claims import Claim
 from dicomweb_worklist.datasets import (
     PROGRESS,
@@ -24,13 +24,12 @@ from dicomweb_worklist.datasets import (
     text,
     uid_of,
 )
+from dicomweb_worklist.dialect import Dialect
 from dicomweb_worklist.errors import (
     AlreadyExists,
     Conflict,
-    ConnectionLost,
     LostClaim,
     ServerFailed,
-    error_of,
     warnings_of,
 )
 from dicomweb_worklist.event_stream import EventStream
@@ -51,28 +50,8 @@ from dicomweb_worklist.transport import Answer, Headers, Transport
 
 _JSON: Final = "application/dicom+json"
 _PAGE: Final = 100
-_ALREADY_IN_PROGRESS: Final = 0xC302
 _LABEL, _START, _PATIENT_ID = "00741204", "00404005", "00100020"
 _NO_LOCK: Final = "deletion lock not granted"
-_INCONSISTENT: Final = "is inconsistent with the state"
-_GATEWAY_LOST: Final = (502, 504)
-"""What a proxy says when the server behind it does not answer: no more is known than of a lost connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a server wants to be spoken to, where editions of PS3.18 and servers differ. The defaults suit the most."""
-
-    payload_in_array: bool = True
-    """A data set is sent as an array of one (PS3.18 F.2.1), otherwise as a bare object."""
-    transaction_uid_in_query: bool = True
-    """In an Update (11.6.1.2)."""
-    transaction_uid_in_dataset: bool = True
-    """In an Update: what some servers read instead. They must not differ, and ours do not."""
-    filter_parameter: bool = True
-    """`filter=` of a subscription (11.10.1.2), otherwise a parameter for each match key, as until 2019."""
-    requester_parameter: bool = True
-    """Our AE title goes with changes of state and requests for cancellation."""
 
 
 class Subscribed(NamedTuple):
@@ -146,18 +125,20 @@ class WorklistClient:
         def request(again: bool) -> Answer:
             answer = self._send("POST", f"/workitems?workitem={quote(made)}", attributes)
             try:
-                return _expected(answer, 201, 200)
+                return expected(answer, 201, 200)
             except Conflict as error:
                 # The first time may have arrived. A UID that we made is ours, one that was given has to be looked at.
                 if again and (uid is None or self._is_there(made, attributes)):
                     return Answer(201)
                 raise AlreadyExists(str(error), status=error.status, code=error.code, warnings=error.warnings) from None
 
-        return uid_in_location(attempted(request, self._attempts)) or made
+        answer = attempted(request, self._attempts)
+        log_warnings(answer)
+        return uid_in_location(answer) or made
 
     def retrieve(self, uid: str) -> Attributes:
         """Retrieve (PS3.18 11.5): the workitem. Raises NotFound, Gone."""
-        answer = attempted(lambda _: _expected(self._send("GET", workitem_path(uid)), 200), self._attempts)
+        answer = attempted(lambda _: expected(self._send("GET", workitem_path(uid)), 200), self._attempts)
         found = received(answer)
         if len(found) != 1:
             raise ServerFailed(f"The answer has {len(found)} workitems, and not one.", status=answer.status)
@@ -177,7 +158,7 @@ class WorklistClient:
                 path += f"?transaction-uid={quote(claim.transaction_uid)}"
             if self._dialect.transaction_uid_in_dataset:
                 attributes |= _transaction_uid(claim)
-        answer = attempted(lambda _: _expected(self._send("POST", path, attributes), 200, 204), self._attempts)
+        answer = attempted(lambda _: expected(self._send("POST", path, attributes), 200, 204), self._attempts)
         return warnings_of(answer)
 
     def claim(self, workitem: str | Claim) -> Claim:
@@ -191,10 +172,10 @@ class WorklistClient:
         def request(again: bool) -> Answer:
             answer = self._change_state(claim, WorkitemState.IN_PROGRESS)
             try:
-                return _expected(answer, 200, 204)
+                return expected(answer, 200, 204)
             except Conflict as error:
                 # An earlier attempt may have arrived, of this process or of the one that saved the claim.
-                if (again or claim is workitem) and _says_we_own_it(error, by_text=again):
+                if (again or claim is workitem) and says_we_own_it(error, by_text=again):
                     return answer
                 raise
 
@@ -241,7 +222,7 @@ class WorklistClient:
                 payload[tag] = {"vr": vr, "Value": [value]}
         path = self._requested(f"{workitem_path(uid)}/cancelrequest")
         answer = attempted(
-            lambda _: _expected(self._send("POST", path, payload or None), 202, 200), self._attempts, idempotent=False
+            lambda _: expected(self._send("POST", path, payload or None), 202, 200), self._attempts, idempotent=False
         )
         return warnings_of(answer)
 
@@ -261,6 +242,8 @@ class WorklistClient:
         than it is asked for. What leaves the matches meanwhile makes those behind it move forward, and some of them
         be missed: who changes what it finds takes one page at a time, or a list() of all before. Raises InvalidRequest.
         """
+        if page < 1 or offset < 0 or (limit is not None and limit < 0):
+            raise ValueError("A page has at least one result; limit and offset are not negative.")
         parameters = match_parameters(filters or {})
         parameters += [f"includefield={quote(field, safe='.')}" for field in includefield]
         if fuzzymatching:
@@ -281,10 +264,13 @@ class WorklistClient:
             raise ValueError("A subscription is to a workitem, or has a filter.")
         parameters = ["deletionlock=true"] if deletion_lock else []
         if filter is not None:
-            pairs = match_parameters(filter)
-            parameters += ["filter=" + ",".join(pairs)] if self._dialect.filter_parameter else pairs
+            if self._dialect.filter_parameter:
+                # A comma that is not encoded would end the pair.
+                parameters.append("filter=" + ",".join(match_parameters(filter, comma="%2C")))
+            else:
+                parameters += match_parameters(filter)
         path = self._subscriber(uid, filtered=filter is not None) + query_of(parameters)
-        answer = attempted(lambda _: _expected(self._send("POST", path), 201, 200), self._attempts)
+        answer = attempted(lambda _: expected(self._send("POST", path), 201, 200), self._attempts)
         url = websocket_url(answer)
         self._notification_url = url or self._notification_url
         warnings = warnings_of(answer)
@@ -344,14 +330,14 @@ class WorklistClient:
                 # What was finished before a crash of ours takes no changes any more; that it is ours is asked below.
                 if text(self.retrieve(claim.workitem), STATE) != state:
                     raise
-        answer = attempted(lambda _: _expected(self._change_state(claim, state), 200, 204), self._attempts)
+        answer = attempted(lambda _: expected(self._change_state(claim, state), 200, 204), self._attempts)
         return warnings + warnings_of(answer)
 
     def _end(self, method: str, path: str) -> None:
         def request(again: bool) -> Answer:
             answer = self._send(method, path)
             # The first time may have arrived; the second finds nothing.
-            return answer if again and answer.status == 404 else _expected(answer, 200, 204)
+            return answer if again and answer.status == 404 else expected(answer, 200, 204)
 
         attempted(request, self._attempts)
 
@@ -379,7 +365,9 @@ class WorklistClient:
             before = found
 
     def _found(self, path: str) -> list[Attributes]:
-        return received(attempted(lambda _: _expected(self._send("GET", path), 200, 204), self._attempts))
+        answer = attempted(lambda _: expected(self._send("GET", path), 200, 204), self._attempts)
+        log_warnings(answer)
+        return received(answer)
 
     def _subscriber(self, uid: str | None, *, filtered: bool) -> str:
         if not self.aetitle:
@@ -394,23 +382,6 @@ class WorklistClient:
         if not (self.aetitle and self._dialect.requester_parameter):
             return path
         return f"{path}?requester={quote(self.aetitle, safe='')}"
-
-
-def _expected(answer: Answer, *statuses: int) -> Answer:
-    if answer.status in statuses:
-        return answer
-    if answer.status in _GATEWAY_LOST:
-        raise ConnectionLost(f"The server behind a proxy does not answer ({answer.status}).")
-    if answer.status < 400:
-        raise ServerFailed(f"The server answers {answer.status}, which is no answer here.", status=answer.status)
-    raise error_of(answer)
-
-
-def _says_we_own_it(error: Conflict, *, by_text: bool) -> bool:
-    """ "Already IN PROGRESS" is said to the owner alone; another Transaction UID is incorrect (PS3.4 CC.2.1.2)."""
-    if error.code is not None:
-        return error.code == _ALREADY_IN_PROGRESS
-    return by_text and any(_INCONSISTENT in warning.lower() for warning in error.warnings)
 
 
 def _transaction_uid(claim: Claim) -> Attributes:

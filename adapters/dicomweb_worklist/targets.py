@@ -31,9 +31,10 @@ def query_of(parameters: Iterable[str]) -> str:
     return f"?{joined}" if joined else ""
 
 
-def match_parameters(filters: Filters) -> list[str]:
-    """Percent-encoded `name=value`. Commas between UIDs of a list are not encoded, others are (PS3.18 8.3.4.1)."""
-    return [f"{quote(name, safe='.')}={_listed(value)}" for name, value in filters.items()]
+def match_parameters(filters: Filters, *, comma: str = ",") -> list[str]:
+    """Percent-encoded `name=value`. Between UIDs of a list is a `comma`, which is not encoded in the query of a search,
+    unlike those within values (PS3.18 8.3.4.1)."""
+    return [f"{quote(name, safe='.')}={_listed(value, comma)}" for name, value in filters.items()]
 
 
 def uid_in_location(answer: Answer) -> str | None:
@@ -60,5 +61,5 @@ def checked_aetitle(aetitle: str) -> str:
     return aetitle
 
 
-def _listed(value: str | Sequence[str]) -> str:
-    return quote(value, safe="") if isinstance(value, str) else ",".join(quote(one, safe="") for one in value)
+def _listed(value: str | Sequence[str], comma: str) -> str:
+    return quote(value, safe="") if isinstance(value, str) else comma.join(quote(one, safe="") for one in value)

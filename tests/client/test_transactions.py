@@ -254,6 +254,21 @@ def test_search_for_any_text(client: WorklistClient, value: str) -> None:
     client.unsubscribe(filtered=True)
 
 
+def test_a_filter_may_list_uids(client: WorklistClient) -> None:
+    uids = [new_uid(), new_uid()]
+    client.subscribe(filter={"SOPInstanceUID": uids, "WorklistLabel": "B"})
+    with client.events(timeout=5) as events:
+        for uid in (*uids, new_uid()):
+            client.create(new_workitem("a", worklist="B"), uid)
+        assert [next(events).workitem, next(events).workitem] == uids
+
+
+def test_pages_have_a_size(client: WorklistClient) -> None:
+    for wrong in ({"page": 0}, {"limit": -1}, {"offset": -1}):
+        with pytest.raises(ValueError, match="page"):
+            client.search(**wrong)
+
+
 def test_a_filter_that_is_not_understood_is_refused(client: WorklistClient) -> None:
     with pytest.raises(InvalidRequest):
         list(client.search({"NoSuchThing": "1"}))
