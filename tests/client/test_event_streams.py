@@ -196,7 +196,7 @@ def test_a_message_in_fragments_and_one_that_is_no_event() -> None:
 
 
 def test_nothing_for_so_long_ends_it() -> None:
-    with serving(sending(report(1)), idle) as (url, _), stream(url, timeout=0.2) as events:
+    with serving(sending(report(1)), idle) as (url, _), stream(url, timeout=0.6) as events:
         assert numbers(list(events)) == [1]
         assert list(events) == []
 
