@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -103,6 +103,13 @@ class Script(NamedTuple):
     def has_glyphs(self, text: str) -> bool:
         """Whether there is a glyph for every letter."""
         return all(_font_of(self.paths, letter) is not None for letter in shown(text))
+
+    def suiting(self, texts: Iterable[str]) -> Script:
+        """The same fonts, in front the one that has the most letters of these texts: they look alike then."""
+        letters = set().union(*texts)
+        missing = {path: sum(not _has_glyph(path, letter) for letter in letters) for path in self.paths}
+        best = min(self.paths, key=missing.__getitem__)
+        return Script((best, *(path for path in self.paths if path != best)))
 
     def width(self, text: str, size: int) -> int:
         """In pixels, without the outline."""

@@ -112,6 +112,7 @@ def test_locations_of_parts_are_sources_MUL_06(client: Client) -> None:
         pytest.param(path(1, 4, 1), None, "text/html; charset=utf-8", id="REN-05 document"),
         pytest.param(path(1, 3, 1), "text/plain", "text/plain; charset=utf-8", id="REN-06 report as text"),
         pytest.param(path(1, 3, 1), "text/xml", "text/xml", id="REN-06 report as XML"),
+        pytest.param(path(1, 3, 1), "application/pdf", "application/pdf", id="REN-06 report as PDF"),
         pytest.param(path(1, 4, 1), "text/plain", "text/plain; charset=utf-8", id="REN-06 document as text"),
         pytest.param(path(1, 4, 1), "text/xml", "text/xml", id="REN-06 document as XML"),
         pytest.param(path(1, 4, 1), "application/pdf", "application/pdf", id="REN-06 PDF"),
