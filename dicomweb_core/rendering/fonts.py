@@ -137,17 +137,18 @@ class Script(NamedTuple):
         runs = _runs(self.paths, shown(text))
         width = min(self.width(text, size), _WIDEST) + 2 * outline + 2
         height = line_height(size, outline)
-        images = [pillow.Image.new("L", (width, height), 0) for _ in range(2)]
+        strokes = (0, outline) if outline else (0,)
+        images = [pillow.Image.new("L", (width, height), 0) for _ in strokes]
         left, baseline = float(outline + 1), outline + math.ceil(size * _ASCENT)
         for path, run in runs:
             if left >= width:
                 break
             font = _loaded(path, size)
-            for image, stroke in zip(images, (0, outline), strict=True):
+            for image, stroke in zip(images, strokes, strict=True):
                 draw = pillow.ImageDraw.Draw(image)
                 draw.text((left, baseline), run, fill=255, font=font, anchor="ls", stroke_width=stroke)
             left += font.getlength(run)
-        letters, outlined = (np.asarray(image) for image in images)
+        letters, outlined = np.asarray(images[0]), np.asarray(images[-1])
         if size <= _SMALL:
             letters = np.minimum(letters.astype(np.uint16) * 3 // 2, 255).astype(np.uint8)
         # Hinting moves letters, but not their outlines.
