@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -104,6 +104,13 @@ class Script(NamedTuple):
         """Whether there is a glyph for every letter."""
         return all(_font_of(self.paths, letter) is not None for letter in shown(text))
 
+    def suiting(self, texts: Iterable[str]) -> Script:
+        """The same fonts, in front the one that has the most letters of these texts: they look alike then."""
+        letters = set().union(*texts)
+        missing = {path: sum(not _has_glyph(path, letter) for letter in letters) for path in self.paths}
+        best = min(self.paths, key=missing.__getitem__)
+        return Script((best, *(path for path in self.paths if path != best)))
+
     def width(self, text: str, size: int) -> int:
         """In pixels, without the outline."""
         return math.ceil(sum(_loaded(path, size).getlength(run) for path, run in _runs(self.paths, shown(text))))
@@ -130,17 +137,18 @@ class Script(NamedTuple):
         runs = _runs(self.paths, shown(text))
         width = min(self.width(text, size), _WIDEST) + 2 * outline + 2
         height = line_height(size, outline)
-        images = [pillow.Image.new("L", (width, height), 0) for _ in range(2)]
+        strokes = (0, outline) if outline else (0,)
+        images = [pillow.Image.new("L", (width, height), 0) for _ in strokes]
         left, baseline = float(outline + 1), outline + math.ceil(size * _ASCENT)
         for path, run in runs:
             if left >= width:
                 break
             font = _loaded(path, size)
-            for image, stroke in zip(images, (0, outline), strict=True):
+            for image, stroke in zip(images, strokes, strict=True):
                 draw = pillow.ImageDraw.Draw(image)
                 draw.text((left, baseline), run, fill=255, font=font, anchor="ls", stroke_width=stroke)
             left += font.getlength(run)
-        letters, outlined = (np.asarray(image) for image in images)
+        letters, outlined = np.asarray(images[0]), np.asarray(images[-1])
         if size <= _SMALL:
             letters = np.minimum(letters.astype(np.uint16) * 3 // 2, 255).astype(np.uint8)
         # Hinting moves letters, but not their outlines.

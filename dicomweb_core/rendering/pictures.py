@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,3 +34,11 @@ class Picture:
     def columns(self) -> int:
         """In pixels."""
         return int(self.samples.shape[1])
+
+
+class Motion(NamedTuple):
+    """How pictures follow each other."""
+
+    frame_seconds: float
+    """How long each is shown."""
+    frame_count: int

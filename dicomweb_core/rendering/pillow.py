@@ -11,7 +11,12 @@ except ImportError:
 else:
     _installed = True
 
-__all__ = ["Image", "ImageDraw", "ImageFont", "require_pillow"]
+__all__ = ["Image", "ImageDraw", "ImageFont", "has_pillow", "require_pillow"]
+
+
+def has_pillow() -> bool:
+    """Whether it is installed."""
+    return _installed
 
 
 def require_pillow() -> None:

@@ -15,14 +15,18 @@ from dicomweb_core.errors import CannotRender, MissingCodec
 from dicomweb_core.rendering.gif import encode_gif
 from dicomweb_core.rendering.icc import in_color_space
 from dicomweb_core.rendering.jp2 import encode_jp2, encode_jph
-from dicomweb_core.rendering.pictures import Picture
+from dicomweb_core.rendering.mp4 import encode_mp4
+from dicomweb_core.rendering.pictures import Motion, Picture
 from dicomweb_core.rendering.png import encode_png
 from dicomweb_core.values.renderings import ColorSpace
 
 JPEG: Final = "image/jpeg"
 GIF: Final = "image/gif"
+MP4: Final = "video/mp4"
 
 _QUALITY: Final = 90
+_VIDEO_SIDE: Final = 8_192
+"""Of the largest pictures that a level of AV1 has."""
 _FULL_CHROMINANCE: Final = 90
 """From this quality on colors are not halved: edges of stains and of colored flow stay where they are."""
 
@@ -41,41 +45,56 @@ class RasterFormat(NamedTuple):
     """The most of a sample."""
     profiles: bool = True
     """Whether an ICC profile can be embedded."""
-    animated: bool = False
+
+
+class MovingFormat(NamedTuple):
+    """A media type of several pictures one after the other."""
+
+    encode: Callable[[Iterable[Picture], Motion, int | None], Iterator[bytes]]
+    pictures: RasterFormat
+    """What it takes, and which library it needs."""
 
 
 def encode(
-    pictures: Iterable[Picture], media_type: str, quality: int | None, *, frame_seconds: float | None = None
+    pictures: Iterable[Picture], media_type: str, quality: int | None, motion: Motion | None = None
 ) -> Iterator[bytes]:
-    """A file in chunks: of one picture (one chunk), or, with `frame_seconds`, an animation of all of them, made one at
-    a time.
+    """A file in chunks: of one picture (one chunk), or, with `motion`, of all of them, made as it is read.
 
     `quality` is 1 to 100, where 100 is best. It does not count for image/png, image/gif and image/jph. Without it
-    image/jpeg, image/webp and image/avif have 90, image/jp2 and image/jxl lose nothing. Samples of 16 bits become 8
-    where the media type has no more, and colors become sRGB where it embeds no profile. Raises MissingCodec, and
-    CannotRender when the picture is too large for it.
+    image/jpeg, image/webp, image/avif and video/mp4 have 90, image/jp2 and image/jxl lose nothing. Samples of 16 bits
+    become 8 where the media type has no more, and colors become sRGB where it embeds no profile. `motion` does not
+    count for a media type without motion (`has_animation`). Raises MissingCodec, and CannotRender when a picture is
+    too large for the media type.
     """
-    form = _required(media_type)
+    moving = MOVING.get(media_type) if motion is not None else None
+    form = FORMATS[media_type] if moving is None else moving.pictures
+    if not _is_available(form):
+        raise MissingCodec(f"{media_type} needs Pillow or imagecodecs (extra `pixels`), which is not installed here.")
     fitting = (_fitting(picture, form, media_type) for picture in pictures)
-    if form.animated and frame_seconds is not None:
-        yield from encode_gif(fitting, frame_seconds)
+    if moving is not None and motion is not None:
+        yield from moving.encode(fitting, motion, quality)
     else:
         yield form.encode(next(fitting), quality)
 
 
 def rendered_types() -> tuple[str, ...]:
-    """The media types that `encode` can make here, the preferred first."""
-    return tuple(media_type for media_type in FORMATS if _is_available(media_type))
+    """The media types of one picture that `encode` can make here, the preferred first."""
+    return tuple(media_type for media_type, form in FORMATS.items() if _is_available(form))
+
+
+def moving_types() -> tuple[str, ...]:
+    """The media types of several pictures one after the other that `encode` can make here."""
+    return tuple(media_type for media_type, form in MOVING.items() if _is_available(form.pictures))
 
 
 def embeds_profiles(media_type: str) -> bool:
     """Whether it can carry an ICC profile (PS3.18 8.3.5.1.5)."""
-    return FORMATS[media_type].profiles
+    return media_type in FORMATS and FORMATS[media_type].profiles
 
 
 def has_animation(media_type: str) -> bool:
     """Whether it can show all frames of a multi-frame object one after the other."""
-    return FORMATS[media_type].animated
+    return media_type in MOVING
 
 
 def depth_of(media_type: str) -> int:
@@ -103,6 +122,14 @@ def _gif(picture: Picture, _quality: int | None) -> bytes:
     return b"".join(encode_gif((picture,), None))
 
 
+def _moving_gif(pictures: Iterable[Picture], motion: Motion, _quality: int | None) -> Iterator[bytes]:
+    return encode_gif(pictures, motion.frame_seconds)
+
+
+def _moving_mp4(pictures: Iterable[Picture], motion: Motion, quality: int | None) -> Iterator[bytes]:
+    return encode_mp4(pictures, motion, quality or _QUALITY)
+
+
 def _jxl(picture: Picture, quality: int | None) -> bytes:
     import imagecodecs
 
@@ -125,7 +152,7 @@ FORMATS: Final = MappingProxyType(
     {
         JPEG: RasterFormat(_jpeg, side=65_500),
         "image/png": RasterFormat(encode_png, library="", side=1 << 24, bits=16),
-        GIF: RasterFormat(_gif, profiles=False, animated=True),
+        GIF: RasterFormat(_gif, profiles=False),
         "image/jp2": RasterFormat(encode_jp2, "imagecodecs", "JPEG2K", bits=16),
         "image/jph": RasterFormat(encode_jph, "imagecodecs", "HTJ2K", bits=16),
         "image/jxl": RasterFormat(_jxl, "imagecodecs", "JPEGXL", bits=16, profiles=False),
@@ -136,15 +163,18 @@ FORMATS: Final = MappingProxyType(
 """In order of preference."""
 
 
-def _required(media_type: str) -> RasterFormat:
-    if not _is_available(media_type):
-        raise MissingCodec(f"{media_type} needs Pillow or imagecodecs (extra `pixels`), which is not installed here.")
-    return FORMATS[media_type]
+MOVING: Final = MappingProxyType(
+    {
+        GIF: MovingFormat(_moving_gif, FORMATS[GIF]),
+        MP4: MovingFormat(_moving_mp4, FORMATS["image/avif"]._replace(side=_VIDEO_SIDE, profiles=False)),
+    }
+)
+"""In order of preference."""
 
 
 @cache
-def _is_available(media_type: str) -> bool:
-    library, feature = FORMATS[media_type].library, FORMATS[media_type].feature
+def _is_available(form: RasterFormat) -> bool:
+    library, feature = form.library, form.feature
     if library and find_spec(library) is None:
         return False
     if library == "imagecodecs":

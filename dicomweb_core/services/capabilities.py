@@ -205,11 +205,11 @@ def _media_types(transaction: Transaction) -> tuple[str, ...]:
     match transaction:
         case Transaction.RETRIEVE_RENDERED:
             several = tuple(f'multipart/related; type="{item}"' for item in (*pictures, *written))
-            return (*pictures, *written, "application/pdf", "video/*", *several)
+            return (*pictures, *written, "video/*", *several)
         case Transaction.RETRIEVE_THUMBNAIL:
             return pictures
         case Transaction.RETRIEVE_BY_URI:
-            return ("application/dicom", *pictures, *written, "application/pdf", "video/*")
+            return ("application/dicom", *pictures, *written, "video/*")
     return MEDIA_TYPES[transaction]
 
 

@@ -14,7 +14,7 @@ from dicomweb_core.rendering.annotation import annotate
 from dicomweb_core.rendering.frame_attributes import finite_number, frame_attributes, numbers
 from dicomweb_core.rendering.geometry import place
 from dicomweb_core.rendering.icc import in_color_space
-from dicomweb_core.rendering.pictures import Picture
+from dicomweb_core.rendering.pictures import Motion, Picture
 from dicomweb_core.rendering.raster import depth_of, encode
 from dicomweb_core.rendering.representative import representative as representative_frame
 from dicomweb_core.rules.object_kinds import Kind
@@ -122,7 +122,7 @@ def animation(
     """Frames (0-based indexes) one after the other as one animated file, made as it is read."""
     rendering = replace(rendering, bits=8)
     pictures = (picture_of(instance, index, rendering) for index in indexes)
-    return _encoded(pictures, media_type, rendering.quality, frame_seconds(instance))
+    return _encoded(pictures, media_type, rendering.quality, Motion(frame_seconds(instance), len(indexes)))
 
 
 def frame_seconds(instance: RenderedInstance) -> float:
@@ -145,10 +145,10 @@ def refusal_of(instance: RenderedInstance) -> CannotRender:
 
 
 def _encoded(
-    pictures: Iterator[Picture] | Sequence[Picture], media_type: str, quality: int | None, seconds: float | None = None
+    pictures: Iterator[Picture] | Sequence[Picture], media_type: str, quality: int | None, motion: Motion | None = None
 ) -> Iterator[bytes]:
     try:
-        yield from encode(pictures, media_type, quality, frame_seconds=seconds)
+        yield from encode(pictures, media_type, quality, motion)
     except DICOMwebError:
         raise
     except Exception as error:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dicomweb_core.errors import CannotRender, InvalidQuery, NotAcceptable, NotFound
-from dicomweb_core.rendering.raster import embeds_profiles, has_animation, rendered_types
+from dicomweb_core.rendering.raster import embeds_profiles, has_animation, moving_types, rendered_types
 from dicomweb_core.rules.negotiation import Accept, Offer, choose
 from dicomweb_core.rules.object_kinds import Kind
 from dicomweb_core.rules.rendering_parameters import UNSUPPORTED_ANNOTATIONS, parse_rendering
@@ -86,14 +86,14 @@ def choose_offer(
 def offers_of(instance: RenderedInstance, indexes: tuple[int, ...] = ()) -> tuple[Offer, ...]:
     """The forms an instance or frames of it can be rendered in; none of an object that there is nothing to see of."""
     if instance.kind in _DOCUMENTS:
-        return _offers(document_types(instance), animations_only=False)
+        return _offers(document_types(instance))
     if instance.kind is Kind.WAVEFORM:
         # Last: browsers that take it for an image take anything else, and only pictures have a viewport.
-        return _offers((*rendered_types(), SVG), animations_only=False)
+        return _offers((*rendered_types(), SVG))
     if instance.kind is Kind.VIDEO:
-        return _offers((transfer_syntax(instance.stored.transfer_syntax_uid).media_type,), animations_only=False)
-    if picture_count(instance):
-        return _offers(rendered_types(), animations_only=len(indexes) > 1)
+        return _offers((transfer_syntax(instance.stored.transfer_syntax_uid).media_type,))
+    if count := len(indexes) or picture_count(instance):
+        return _offers(rendered_types(), moving_types() if count > 1 else (), animations_only=len(indexes) > 1)
     return ()
 
 
@@ -250,23 +250,26 @@ def _video(instance: RenderedInstance, base_url: str) -> Part:
 
 
 @lru_cache(maxsize=64)
-def _offers(types: tuple[str, ...], *, animations_only: bool) -> tuple[Offer, ...]:
-    """Each type as a single part and as several, the first by default. `animations_only`: a single part has to show
-    several frames."""
+def _offers(
+    types: tuple[str, ...], moving: tuple[str, ...] = (), *, animations_only: bool = False
+) -> tuple[Offer, ...]:
+    """Each type as a single part and as several, the first by default, and types of motion as a single part.
+    `animations_only`: a single part has to show several frames."""
     offers = []
     for media_type in types:
         default = media_type == types[0]
-        if not animations_only or has_animation(media_type):
+        if not animations_only or media_type in moving:
             offers.append(Offer(media_type, multipart=False, default=default))
         offers.append(Offer(media_type, multipart=True, default=default))
+    offers += [Offer(media_type, multipart=False) for media_type in moving if media_type not in types]
     return tuple(offers)
 
 
 def _check_profile(offer: Offer, rendering: Rendering) -> None:
     """Raises InvalidQuery for a profile in a media type that has none (8.3.5.1.5)."""
-    if rendering.color_space in (None, ColorSpace.NO) or not offer.item.startswith("image/"):
+    if rendering.color_space in (None, ColorSpace.NO) or not offer.item.startswith(("image/", "video/")):
         return
-    if offer.item == SVG or not embeds_profiles(offer.item):
+    if not embeds_profiles(offer.item):
         raise InvalidQuery(f"{offer.item} cannot have the profile that iccprofile asks for (PS3.18 8.3.5.1.5).")
 
 

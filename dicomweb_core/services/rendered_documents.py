@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from dicomweb_core.errors import CannotRender, DICOMwebError
+from dicomweb_core.rendering.pillow import has_pillow
 from dicomweb_core.rendering.reports.documents import Document
 from dicomweb_core.rendering.reports.encapsulated import (
     HEAD_BYTES,
@@ -19,6 +20,7 @@ from dicomweb_core.rendering.reports.encapsulated import (
 )
 from dicomweb_core.rendering.reports.html import render_report_html
 from dicomweb_core.rendering.reports.html_phrases import Link
+from dicomweb_core.rendering.reports.pdf import render_report_pdf
 from dicomweb_core.rendering.reports.plain_text import render_report_text
 from dicomweb_core.rendering.waveform import render_waveform_svg
 from dicomweb_core.rules.object_kinds import Kind
@@ -44,8 +46,9 @@ HTML: Final = "text/html"
 TEXT: Final = "text/plain"
 XML: Final = "text/xml"
 SVG: Final = "image/svg+xml"
-REPORT_TYPES: Final = (HTML, TEXT, XML)
-"""Media types of a report, the default first."""
+PDF: Final = "application/pdf"
+REPORT_TYPES: Final = (HTML, TEXT, XML, PDF)
+"""Media types of a report, the default first; the last where Pillow is."""
 
 _SVG_HEADERS: Final[HeaderList] = (("Content-Security-Policy", "sandbox; default-src 'none'"),)
 _DOCUMENT_LENGTH: Final = "00420015"
@@ -69,7 +72,7 @@ def document_types(instance: RenderedInstance) -> tuple[str, ...]:
     """The media types a report or document can be had in, the default first: a page about it, plain text, the document
     itself, and the data set in XML (PS3.19 A.1)."""
     if instance.kind is Kind.REPORT:
-        return REPORT_TYPES
+        return REPORT_TYPES if has_pillow() else REPORT_TYPES[:-1]
     own = _form_of(instance).media_type
     itself = () if own == OCTETS else (own,)
     return tuple(dict.fromkeys((HTML, TEXT, *itself, XML)))
@@ -114,6 +117,8 @@ def _maker(instance: RenderedInstance, media_type: str, base_url: str) -> Callab
     if instance.kind is Kind.REPORT:
         if media_type == TEXT:
             return lambda: render_report_text(attributes, limits=limits)
+        if media_type == PDF:
+            return lambda: render_report_pdf(attributes, font_paths=instance.site.font_paths, limits=limits)
         link = _links(instance, base_url)
         return lambda: render_report_html(attributes, link=link, limits=limits)
     own = _form_of(instance).media_type

@@ -118,6 +118,8 @@ class Limits:
     """Content items of one document that is shown."""
     report_depth: int = 1_000
     """Content items nested in one another; `sequence_depth` stops what is stored before."""
+    report_pages: int = 200
+    """Pages of one document that is made into a PDF."""
 
     # -- store --
     pending_record_bytes: int = 16 << 20

@@ -473,6 +473,42 @@ def test_image_bombs_cost_nothing(memory_client: Client, media_type: str, bomb: 
     assert peak < 8 << 20
 
 
+HARMLESS = {"multipart/related", "image/jpeg", "application/octet-stream"}
+HTML_BEHIND = b"<html><script>alert(1)</script></html>"
+
+
+def image_file(name: str) -> bytes:
+    """Gray levels in rows that differ, with all that may stand beside them: an orientation that turns them, a profile,
+    a comment and a page behind the end."""
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    extra: dict[str, Any] = {"quality": 100, "comment": "<script>alert(1)</script>"} if name == "JPEG" else {}
+    Image.fromarray(GRAY_ROWS).save(buffer, name, exif=exif, icc_profile=bytes(200), **extra)
+    return buffer.getvalue() + HTML_BEHIND
+
+
+GRAY_ROWS = np.repeat(np.arange(0, 240, 60, dtype=np.uint8), 8).reshape(4, 8)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG"])
+def test_what_stands_beside_the_pixels_of_an_image_does_nothing_A24(memory_client: Client, name: str) -> None:
+    """What is shown are the samples as they are coded, and nothing that is sent is anything but an image."""
+    media_type = f"image/{name.lower()}"
+    answer = post(memory_client, [dataset(X7FE00010=pixel_data())], Bulk(image_file(name), media_type=media_type))
+    assert answer.status == 200, comments(answer)
+    shown = memory_client.get(f"{path(1, 1, 1)}/rendered?iccprofile=no", "image/png")
+    assert np.abs(np.asarray(Image.open(io.BytesIO(shown.content))).astype(int) - GRAY_ROWS).max() <= 1
+    assert memory_client.get(f"{path(1, 1, 1)}/thumbnail").status == 200
+    for accept in ('multipart/related; type="*/*"', "image/jpeg", "application/octet-stream", "text/html"):
+        frame = memory_client.get(f"{path(1, 1, 1)}/frames/1", accept)
+        assert frame.header("X-Content-Type-Options") == "nosniff"
+        if HTML_BEHIND in frame.content:
+            assert (frame.header("Content-Type") or "").partition(";")[0] in HARMLESS
+        if frame.status == 200 and (frame.header("Content-Type") or "").startswith("multipart/"):
+            assert {headers["content-type"].partition(";")[0] for headers, _ in frame.parts} <= HARMLESS
+
+
 def test_images_do_not_grow_out_of_proportion_A24() -> None:
     client = limited(inflated_bytes=50_000, bulk_reuse=2)
     png = imagecodecs.png_encode(np.zeros((400, 400), "u1"))

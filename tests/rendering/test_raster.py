@@ -19,7 +19,7 @@ from PIL import Image, ImageSequence
 from dicomweb_core.errors import CannotRender
 from dicomweb_core.rendering.icc import in_color_space
 from dicomweb_core.rendering.icc_profiles import adobe_rgb_profile, gray_profile, srgb_profile
-from dicomweb_core.rendering.pictures import Picture, Samples
+from dicomweb_core.rendering.pictures import Motion, Picture, Samples
 from dicomweb_core.rendering.raster import FORMATS, encode, rendered_types
 from dicomweb_core.values.renderings import ColorSpace
 
@@ -126,14 +126,14 @@ def test_a_png_of_several_bands() -> None:
 
 def test_colors_of_an_animation() -> None:
     pictures = [Picture(RGB), Picture(RGB[::-1])]
-    image = Image.open(io.BytesIO(b"".join(encode(pictures, "image/gif", None, frame_seconds=0.04))))
+    image = Image.open(io.BytesIO(b"".join(encode(pictures, "image/gif", None, Motion(0.04, 2)))))
     assert image.info["duration"] == 40
     for frame, picture in zip(ImageSequence.Iterator(image), pictures, strict=True):
         assert np.abs(np.asarray(frame.convert("RGB")).astype(int) - picture.samples).mean() < 8
 
 
 def test_frames_of_different_sizes_are_no_animation() -> None:
-    chunks = encode([Picture(GRAY), Picture(GRAY[1:])], "image/gif", None, frame_seconds=0.1)
+    chunks = encode([Picture(GRAY), Picture(GRAY[1:])], "image/gif", None, Motion(0.1, 100))
     with pytest.raises(CannotRender, match="one size"):
         list(chunks)
 
@@ -145,10 +145,10 @@ def test_an_animation_needs_the_memory_of_a_frame() -> None:
         for turn in range(100):
             yield Picture(np.roll(noise, turn, 0))
 
-    list(encode([Picture(noise)], "image/gif", None, frame_seconds=0.1))
+    list(encode([Picture(noise)], "image/gif", None, Motion(0.1, 100)))
     tracemalloc.start()
     try:
-        size = sum(len(chunk) for chunk in encode(frames(), "image/gif", None, frame_seconds=0.1))
+        size = sum(len(chunk) for chunk in encode(frames(), "image/gif", None, Motion(0.1, 100)))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -23,6 +23,10 @@ _INDENTED: Final = 16
 TEXT_HEADERS: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 
 
+class Heading(str):
+    """A line that names what is below it."""
+
+
 def render_report_text(attributes: Attributes, *, limits: Limits = _LIMITS) -> Document:
     """The document of a structured report or key object selection.
 
@@ -30,7 +34,7 @@ def render_report_text(attributes: Attributes, *, limits: Limits = _LIMITS) -> D
     """
     tree = ContentTree(attributes, limits)
     title = label_of(next(iter(tree)))
-    return text_document(title, heading(attributes), _content(tree))
+    return text_document(title, heading(attributes), content_lines(tree))
 
 
 def text_document(title: str, groups: list[Group], body: Iterator[str]) -> Document:
@@ -41,12 +45,17 @@ def text_document(title: str, groups: list[Group], body: Iterator[str]) -> Docum
 def _document(title: str, groups: list[Group], body: Iterator[str]) -> Iterator[str]:
     yield from wrapped(title)
     yield "=" * min(len(title), _COLUMNS) + "\n"
-    for group, lines in groups:
-        yield f"\n{group}\n"
-        for label, phrases in lines:
-            yield from wrapped(f"{label}: {_joined(phrases)}", 2)
+    for group in groups:
+        yield f"\n{group.title}\n"
+        yield from group_lines(group)
     yield "\n" + "-" * _COLUMNS + "\n"
     yield from body
+
+
+def group_lines(group: Group) -> Iterator[str]:
+    """What is under its title."""
+    for label, phrases in group.lines:
+        yield from wrapped(f"{label}: {_joined(phrases)}", 2)
 
 
 def wrapped(text: str, indent: int = 0) -> Iterator[str]:
@@ -67,7 +76,8 @@ def wrapped(text: str, indent: int = 0) -> Iterator[str]:
         yield f"{margin}{hanging}{' '.join(line)}".rstrip() + "\n"
 
 
-def _content(tree: ContentTree) -> Iterator[str]:
+def content_lines(tree: ContentTree) -> Iterator[str]:
+    """All that is below the root; names of containers are a `Heading`, behind an empty line."""
     running: list[str] = []
     running_depth = 0
     continuous: list[bool] = []
@@ -95,7 +105,7 @@ def _lines(item: ContentItem) -> Iterator[str]:
     label = f"{level}{anchor}{label_of(item)}" + (f" ({relationship})" if relationship else "")
     if item.is_container:
         yield "\n"
-        yield from wrapped(label, _indent(item.depth))
+        yield from map(Heading, wrapped(label, _indent(item.depth)))
         return
     if item.target is None:
         value = _joined(value_of(item.attributes, item.value_type))
