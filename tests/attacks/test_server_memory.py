@@ -62,7 +62,7 @@ def uploads(kind: str) -> bytes:
         case "bomb beyond the limit":
             return file_meta(DEFLATED) + deflated(data_set(element(0x7FE00010, "OW", bytes((1 << 30) + 2))))
         case "items":
-            return part10(element(0x00400275, "SQ", item() * 100_000))
+            return part10(element(0x52009230, "SQ", item() * 100_000))
         case "full items":
             return part10(element(0x52009230, "SQ", item(element(0x00100010, "PN", b"A^")) * 240_000))
         case "full items that searches return":
