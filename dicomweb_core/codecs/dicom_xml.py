@@ -7,6 +7,7 @@ without a creator, keep their number. Characters that XML 1.0 cannot carry (2.2)
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -23,6 +24,8 @@ from dicomweb_core.values.limits import Limits
 NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 
 _HEAD: Final = f'<?xml version="1.0" encoding="UTF-8"?>\n<NativeDicomModel xmlns="{NAMESPACE}" xml:space="preserve">'
+_PIECES: Final = 10_000
+"""Of text, kept until they are joined: each takes more memory than its characters."""
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _COMPONENTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _ESCAPED: Final = MappingProxyType(
@@ -46,6 +49,7 @@ _DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]
 
 def to_xml(attributes: Attributes) -> bytes:
     """The document of one data set, UTF-8."""
+    document = io.BytesIO()
     pieces = [_HEAD]
     # What is still to be written, the next last: text, or attributes of an item.
     pending: list[Iterator[str | Attributes]] = [_dataset(attributes)]
@@ -56,9 +60,13 @@ def to_xml(attributes: Attributes) -> bytes:
         elif isinstance(piece, str):
             pieces.append(piece)
         else:
+            if len(pieces) > _PIECES:
+                document.write("".join(pieces).encode("utf-8"))
+                pieces.clear()
             pending.append(_dataset(piece))
     pieces.append("</NativeDicomModel>\n")
-    return "".join(pieces).encode("utf-8")
+    document.write("".join(pieces).encode("utf-8"))
+    return document.getvalue()
 
 
 def from_xml(text: bytes, limits: Limits) -> Attributes:

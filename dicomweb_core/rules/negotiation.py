@@ -262,7 +262,8 @@ def _best(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> Offer | None
 
 def _specificity(accepted: MediaRange, offer: Offer) -> int:
     """How specifically a range matches an offer (RFC 9110 12.5.1); -1 if it does not."""
-    item = ALIASES.get(offer.item, offer.item)
+    item = offer.item.lower()  # video/H265
+    item = ALIASES.get(item, item)
     if accepted.item == item:
         # JSON is one array and never multipart (Table 10.4.4-1 note 1), though Table 10.5.4-1 lists it as such.
         if accepted.multipart is not offer.multipart and item != "application/dicom+json":

@@ -61,6 +61,9 @@ _HOLDING: Final[dict[str, tuple[str, ...]]] = {
 }
 """Narrowest transfer syntax of a codestream -> all that can hold it, the narrowest first; others only themselves."""
 
+_TOLERATED: Final = {f"{_DICOM}4.202": f"{_DICOM}4.201"}
+"""Stated transfer syntax -> what its codestreams are often: encoders leave the TLM of PS3.5 10.18 out."""
+
 
 def holding(narrowest: str) -> list[str]:
     """UIDs of the transfer syntaxes that codestreams of this one may be stored in, itself first."""
@@ -120,7 +123,7 @@ def common_syntax(narrowest: Sequence[str], stated: str | None) -> str:
         shared = [uid for uid in shared if uid in holding(each)]
     if stated is None and shared:
         return shared[0]
-    if stated is not None and stated in shared:
+    if stated is not None and (stated in shared or _TOLERATED.get(stated) in shared):
         return stated
     if stated is None:
         problem = "The frames are codestreams of different transfer syntaxes."

@@ -64,6 +64,7 @@ class URIRequest:
     rendered: RenderedRequest = field(default_factory=RenderedRequest)
     """The parameters of the rendered transaction, also when an instance is asked for as it is."""
     transfer_syntax: str | None = None
+    """A UID, or `*`."""
     anonymize: bool = False
 
 
@@ -95,6 +96,11 @@ def _uid(text: str) -> str:
     if not is_uid(text):
         raise ValueError(text)
     return text
+
+
+def _uid_or_any(text: str) -> str:
+    """`*` is what npm dicomweb-client says for: as it is stored."""
+    return text if text == "*" else _uid(text)
 
 
 def _count(most: int) -> Callable[[str], int]:
@@ -185,6 +191,7 @@ _MOST_PIXELS: Final = 65_535
 
 _LIST_OF_TYPES: Final = "a list of media types without transfer-syntax and charset"
 _COUNT: Final = "a positive integer"
+_PIXELS: Final = f"an integer from 1 to {_MOST_PIXELS}"
 _NUMBER: Final = "a decimal number"
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -195,7 +202,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("contentType", _media_types, _LIST_OF_TYPES, "9.1.2.2.1"),
     Rule("charset", _charsets, "a list of character sets", "9.1.2.2.2"),
     Rule("anonymize", _word("yes"), "yes", "9.4.1.2.1", Form.DICOM, spellings=("anonymity",)),
-    Rule("transferSyntax", _uid, "a UID", "9.4.1.2.3", Form.DICOM),
+    Rule("transferSyntax", _uid_or_any, "a UID", "9.4.1.2.3", Form.DICOM),
     Rule("frameNumber", _count(10**10), _COUNT, "9.5.1.2.1", Form.RENDERED),
     Rule(
         "imageAnnotation",
@@ -206,8 +213,8 @@ RULES: Final[tuple[Rule, ...]] = (
         spellings=("annotation",),
     ),
     Rule("imageQuality", _count(100), "an integer from 1 to 100", "9.5.1.2.3", Form.RENDERED),
-    Rule("rows", _count(_MOST_PIXELS), _COUNT, "9.5.1.2.4", Form.RENDERED),
-    Rule("columns", _count(_MOST_PIXELS), _COUNT, "9.5.1.2.4", Form.RENDERED),
+    Rule("rows", _count(_MOST_PIXELS), _PIXELS, "9.5.1.2.4", Form.RENDERED),
+    Rule("columns", _count(_MOST_PIXELS), _PIXELS, "9.5.1.2.4", Form.RENDERED),
     Rule("region", _region, "xmin,ymin,xmax,ymax with 0 <= min < max <= 1", "9.5.1.2.5", Form.RENDERED),
     Rule("windowCenter", _decimal, _NUMBER, "9.5.1.2.6", Form.RENDERED),
     Rule("windowWidth", _width, "a decimal number, at least 1", "9.5.1.2.6", Form.RENDERED),

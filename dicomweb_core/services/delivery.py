@@ -7,6 +7,7 @@ of the bytes without content coding, so what is asked for in ranges is not compr
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from importlib.metadata import PackageNotFoundError, version
@@ -37,6 +38,9 @@ def _versions(*distributions: str) -> tuple[str | None, ...]:
 _MADE_BY: Final = (1, *_versions("dicomweb-core", "imagecodecs", "Pillow"))
 """What makes answers of stored bytes: another version may make others of the same. The number is counted up when this
 code does, between versions."""
+
+_BOUNDARY: Final = re.compile(r"\Amultipart/[^;]+;.* boundary=([0-9a-f]+)\Z")
+"""As `multipart_encoder` writes it."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -101,10 +105,8 @@ def _represented(request: Request, response: Response, opaque: str | None, codin
     if opaque is not None and plain.header("Warning") is not None:
         # Something is left out. It may be there next time.
         opaque = None
-    elif opaque is None and plain.body.content is not None and not several:
-        opaque = hashlib.blake2b(
-            plain.body.content, key=hashlib.blake2b(repr(plain.headers).encode()).digest(), digest_size=16
-        ).hexdigest()
+    elif opaque is None and plain.body.content is not None:
+        opaque = _digest(plain, plain.body.content)
     # A boundary is another one each time, and two machines need not compress alike.
     tag = None if opaque is None else EntityTag(_coded(opaque, coding), several or coding is not None)
     _check_if_match(request, tag)
@@ -124,6 +126,15 @@ def _represented(request: Request, response: Response, opaque: str | None, codin
     if body.ranged is not None and body.content is None and request.method != "HEAD":
         body = Body(started(iter(body)), length=body.length, close=body.close)
     return Response(200, headers, body)
+
+
+def _digest(response: Response, content: bytes) -> str:
+    """Of an answer in memory. A boundary says nothing."""
+    headers = repr(response.headers).encode()
+    boundary = _BOUNDARY.search(response.header("Content-Type") or "")
+    if boundary is not None:
+        headers, content = (text.replace(boundary[1].encode(), b"") for text in (headers, content))
+    return hashlib.blake2b(content, key=hashlib.blake2b(headers).digest(), digest_size=16).hexdigest()
 
 
 def _check_if_match(request: Request, tag: EntityTag | None) -> None:

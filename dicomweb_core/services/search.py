@@ -18,7 +18,7 @@ from dicomweb_core.services.scopes import Scope
 from dicomweb_core.services.site import Site
 from dicomweb_core.services.texts import TextForm
 from dicomweb_core.values.candidates import Candidate
-from dicomweb_core.values.messages import Response
+from dicomweb_core.values.messages import Body, Response
 from dicomweb_core.values.queries import Query
 
 
@@ -43,7 +43,8 @@ def search(site: Site, query: Query, accept: Accept, base_url: str, scope: Scope
     if offer.item == JSON:
         return single_answer(b"[" + b",".join(map(form.json, page.results)) + b"]", form.media_type, headers=headers)
     parts = [Part.of(form.xml(text), form.media_type) for text in page.results]
-    return multipart_answer(parts, XML, headers=headers)
+    answer = multipart_answer(parts, XML, headers=headers)
+    return replace(answer, body=Body.of(answer.body.read()))
 
 
 def find(site: Site, query: Query, base_url: str, scope: Scope) -> Page:

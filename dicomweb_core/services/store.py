@@ -21,6 +21,7 @@ from dicomweb_core.rules.summaries import summarise
 from dicomweb_core.services.scopes import EVERYTHING, Scope
 from dicomweb_core.services.site import Site
 from dicomweb_core.storage.instances import InstanceRecord, Outcome, Pending, StagedBlob
+from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.messages import Buffer
 from dicomweb_core.values.resources import InstanceRef, StudyRef
 
@@ -131,7 +132,12 @@ class StoreBatch:
                 FailedItem(reason, detail, instance.sop_class_uid, instance.sop_instance_uid, source)
             )
             return
-        record = record_of(instance, size)
+        try:
+            record = record_of(instance, size, self._site.limits)
+        except TooLarge as error:
+            blob.discard()
+            self.fail(error, source, sop_class_uid=instance.sop_class_uid, sop_instance_uid=instance.sop_instance_uid)
+            return
         self._pending.append(Pending(blob, record))
         self._sources.append(source)
         self._record_bytes += len(record.metadata) + len(record.layout)
@@ -225,9 +231,18 @@ class StoreBatch:
         self.report.failed.append(FailedItem(reason, detail, record.sop_class_uid, record.ref.instance, source))
 
 
-def record_of(instance: ReadInstance, size: int) -> InstanceRecord:
-    """Everything later answers need, made before the commit: one strange instance can never break them."""
+def record_of(instance: ReadInstance, size: int, limits: Limits) -> InstanceRecord:
+    """Everything later answers need, made before the commit: one strange instance can never break them.
+
+    Raises TooLarge when each search that finds the instance would have to carry too much.
+    """
     summaries = summarise(instance.attributes)
+    if max(map(len, summaries)) > limits.summary_bytes:
+        raise TooLarge(
+            f"The attributes that searches return are more than {limits.summary_bytes} bytes of JSON.",
+            limit="summary_bytes",
+            ceiling=limits.summary_bytes,
+        )
     return InstanceRecord(
         ref=InstanceRef(instance.study_uid, instance.series_uid, instance.sop_instance_uid),
         sop_class_uid=instance.sop_class_uid,

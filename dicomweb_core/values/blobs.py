@@ -103,7 +103,7 @@ class FrameIndex:
         return head + self.spans + self.first_fragment
 
     @classmethod
-    def unpack(cls, data: bytes) -> FrameIndex:
+    def unpack(cls, data: bytes | memoryview) -> FrameIndex:
         """What `pack` made."""
         _version, element, count, offset, frame_bits, spans, first = _HEAD.unpack_from(data)
         at = _HEAD.size
@@ -162,5 +162,5 @@ class InstanceLayout:
         """What `pack` made."""
         end = 4 + int.from_bytes(data[:4], "little")
         offset, length, deflated, bulk, traits = orjson.loads(data[4:end])
-        frames = FrameIndex.unpack(data[end:]) if len(data) > end else None
+        frames = FrameIndex.unpack(memoryview(data)[end:]) if len(data) > end else None
         return cls(offset, tuple(BulkValue(*b) for b in bulk), frames, deflated, length, traits)

@@ -58,6 +58,8 @@ class Limits:
     """One value that has to be kept in the metadata because its VR allows no BulkDataURI."""
     metadata_bytes: int = 128 << 20
     """The DICOM JSON text of one instance."""
+    summary_bytes: int = 256 << 10
+    """What searches return of one instance at one level, as JSON: it is read and kept for every result."""
     fragments: int = 4_000_000
     """Fragments of one encapsulated element."""
     frames: int = 4_000_000

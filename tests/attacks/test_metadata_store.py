@@ -509,6 +509,37 @@ def test_what_stands_beside_the_pixels_of_an_image_does_nothing_A24(memory_clien
             assert {headers["content-type"].partition(";")[0] for headers, _ in frame.parts} <= HARMLESS
 
 
+def saved(form: str, mode: str = "RGB", **options: Any) -> bytes:
+    """A picture of 2 x 2."""
+    buffer = io.BytesIO()
+    Image.new(mode, (2, 2)).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+ZIP = b"PK\x05\x06" + bytes(18)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "file", "status"),
+    [
+        pytest.param("image/jpeg", saved("JPEG") + ZIP, 200, id="A24 JPEG that is a ZIP too"),
+        pytest.param("image/png", saved("PNG") + ZIP, 200, id="A24 PNG that is a ZIP too"),
+        pytest.param("image/jpeg", saved("JPEG", "CMYK"), 409, id="A24 CMYK"),
+        pytest.param("image/png", saved("PNG", save_all=True, append_images=[Image.new("RGB", (2, 2), "red")]), 409,
+                     id="A24 animated PNG"),
+        pytest.param("image/jpeg", b"<html><script>", 409, id="A24 no JPEG"),
+    ],
+)  # fmt: skip
+def test_what_pictures_carry_beside_pixels(memory_client: Client, media_type: str, file: bytes, status: int) -> None:
+    color = {"X00280002": {"vr": "US", "Value": [3]}, "X00280004": {"vr": "CS", "Value": ["RGB"]}}
+    answer = post(memory_client, [image(**color)], Bulk(file, media_type=media_type))
+    assert answer.status == status, comments(answer)
+    if status == 200:
+        frame = memory_client.get(f"{path(1, 1, 1)}/frames/1", 'multipart/related; type="*/*"; transfer-syntax=*')
+        assert frame.header("X-Content-Type-Options") == "nosniff"
+        assert memory_client.get(f"{path(1, 1, 1)}/rendered", "image/png").status == 200
+
+
 def test_images_do_not_grow_out_of_proportion_A24() -> None:
     client = limited(inflated_bytes=50_000, bulk_reuse=2)
     png = imagecodecs.png_encode(np.zeros((400, 400), "u1"))

@@ -18,7 +18,10 @@ from tests.witnesses.real_files import real_files
 _texts = st.text(max_size=6) | st.sampled_from(['"', "DS", '"DS"', '\\"DS\\"', "1.0"])
 _values = st.one_of(
     st.lists(_texts, max_size=3),
-    st.lists(st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+    st.lists(
+        st.none() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False, allow_infinity=False),
+        max_size=3,
+    ),
     st.lists(st.none() | st.dictionaries(st.sampled_from(["Alphabetic", "Phonetic"]), _texts), max_size=2),
 )
 _tags = st.sampled_from(

@@ -127,6 +127,9 @@ CLIENTS: list[tuple[str, tuple[str, ...], str | None, Cells]] = [
     ("Slim, dicom-microscopy-viewer", PIXELS, eight("*"), STORED_FRAME),
     ("Slim, dicom-microscopy-viewer of before", PIXELS, eight(ELE), (OCTETS, JPEG, JP2, None)),
     ("dcm4che wadors, Orthanc's tests", ("instance", "series"), "multipart/related;type=application/dicom;transfer-syntax=*", STORED_INSTANCE),
+    ("Weasis", ("instance", "series"), 'multipart/related;type="application/dicom";transfer-syntax=*', STORED_INSTANCE),
+    ("Weasis", ("search",), URL_CONNECTION, (JSON,) * 4),
+    ("Java clients with a boundary", ("instance",), f'multipart/related; type="application/dicom";transfer-syntax={J2K};q=0.9;boundary=B, multipart/related; type="application/dicom";transfer-syntax={RLE};q=0.5;boundary=B', (None, None, STORED_INSTANCE[2], None)),
     ("dcm4che wadors", ("metadata",), "multipart/related;type=application/dicom+xml", (XML,) * 4),
     ("dcm4che wadors", PIXELS, "multipart/related;type=image/jpeg", (None, JPEG, None, None)),
     # What asks for something else than the resource has.

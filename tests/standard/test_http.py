@@ -47,7 +47,12 @@ STORED = [
     (STUDY + "/bulkdata", OCTETS, True),
     (STUDY + "/pixeldata", OCTETS, True),
 ]
-SEARCHES = [("/studies", JSON, False), ("/instances?limit=1", JSON, False), (STUDY + "/series", JSON, False)]
+SEARCHES = [
+    ("/studies", JSON, False),
+    ("/instances?limit=1", JSON, False),
+    (STUDY + "/series", JSON, False),
+    ("/studies", 'multipart/related; type="application/dicom+xml"', True),
+]
 EVERY_GET = [pytest.param(*row, id=f"{row[0]} {row[1]}") for row in STORED + SEARCHES]
 
 

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 
 from dicomweb_core import InstanceStore, Limits, OriginServer
+from dicomweb_core.values.transfer_syntaxes import TRANSFER_SYNTAXES, transfer_syntax
 from tests import part10_bytes
 from tests.clients import ANY_DICOM, BASE, OCTETS, Client, file_bytes
 from tests.made import EXPLICIT, made, path
@@ -101,6 +102,26 @@ def test_video_is_one_part_BLK_17(client: Client, target: str, accept: str) -> N
     assert content == b"\0\0\0\x18ftypmp42moov of\0three "
     assert headers["content-type"] == "video/mp4; transfer-syntax=1.2.840.10008.1.2.4.102"
     assert client.get(url + "/frames/2", accept).status == 404
+
+
+VIDEOS = sorted(syntax.uid for syntax in TRANSFER_SYNTAXES.values() if syntax.video)
+
+
+@pytest.mark.parametrize("target", ["/frames/1", "/bulkdata/7FE00010", "/pixeldata", "/rendered"])
+@pytest.mark.parametrize("syntax", VIDEOS)
+def test_video_of_every_transfer_syntax_by_its_media_type_BLK_17(
+    memory_client: Client, syntax: str, target: str
+) -> None:
+    """Also in lower case: one of them is video/H265. And a part of it, as players ask."""
+    url = stored(memory_client, made(syntax=syntax, frames=[b"abcdefgh"]))
+    named = transfer_syntax(syntax).media_type
+    for media_type in (named, named.lower(), named.upper()):
+        whole = memory_client.get(url + target, media_type)
+        assert (whole.status, whole.content) == (200, b"abcdefgh")
+        assert (whole.header("Content-Type") or "").partition(";")[0] == named
+        assert memory_client.get(url + target, f'multipart/related; type="{media_type}"').status == 200
+        some = memory_client.get(url + target, media_type, Range="bytes=2-3")
+        assert (some.status, some.content) == (206, b"cd")
 
 
 D_ROWS = {

@@ -198,6 +198,16 @@ def test_an_instance_beyond_the_ceiling_fails_alone_STO_21_STO_28(store: Instanc
     assert reasons(answer.json) == [0xA700]
 
 
+def test_what_searches_would_have_to_carry_has_a_ceiling_A06(store: InstanceStore) -> None:
+    client = Client(OriginServer(instances=store, limits=Limits(summary_bytes=1_000)))
+    answer = client.store(made(1, PatientID="x" * 1_000), made(2, ImageComments="x" * 1_000))
+    assert answer.status == 202
+    assert reasons(answer.json) == [0xA700]
+    (failed,) = answer.json["00081198"]["Value"]
+    assert failed["00081155"]["Value"] == [uid(1, 1, 1)]
+    assert len(client.get("/instances").json) == 1
+
+
 @pytest.mark.parametrize("parts", [1, 2, 3])
 def test_a_payload_beyond_the_ceiling_STO_21(store: InstanceStore, parts: int) -> None:
     """413 when nothing came whole before the ceiling; else what did is stored and reported."""

@@ -258,7 +258,8 @@ CODESTREAMS: list[tuple[str, str, bytes, str]] = [
     ("image/jls", JPEG + "81", imagecodecs.jpegls_encode(GREY, level=2), "MONOCHROME2"),
     ("image/jp2", JPEG + "90", imagecodecs.jpeg2k_encode(COLOUR, reversible=True, codecformat="j2k"), "YBR_RCT"),
     ("image/jp2", JPEG + "91", imagecodecs.jpeg2k_encode(COLOUR, level=40, codecformat="j2k"), "YBR_ICT"),
-    ("image/jphc", JPEG + "202", imagecodecs.htj2k_encode(GREY), "MONOCHROME2"),
+    ("image/jphc", JPEG + "201", imagecodecs.htj2k_encode(GREY), "MONOCHROME2"),
+    ("image/jphc", JPEG + "202", imagecodecs.htj2k_encode(GREY, tlm=True, tilepart=1), "MONOCHROME2"),
     ("image/jxl", JPEG + "112", imagecodecs.jpegxl_encode(GREY), "MONOCHROME2"),
 ]
 CODESTREAM_CASES = [pytest.param(*case, id=f"{case[0]} {case[1][-3:]} {case[3]}") for case in CODESTREAMS]
@@ -335,6 +336,12 @@ def test_the_transfer_syntax_a_part_says(memory_client: Client, stated: dict[str
     codestream = imagecodecs.jpeg8_encode(GREY)
     assert post(memory_client, [dataset(X7FE00010=pixel_data())], Bulk(codestream, **stated)).status == 200
     assert kept(memory_client).file_meta.TransferSyntaxUID == stored
+
+
+def test_htj2k_that_is_said_to_be_rpcl_may_lack_its_markers(memory_client: Client) -> None:
+    part = Bulk(imagecodecs.htj2k_encode(GREY), media_type=f"image/jphc; transfer-syntax={JPEG}202")
+    assert post(memory_client, [dataset(X7FE00010=pixel_data())], part).status == 200
+    assert kept(memory_client).file_meta.TransferSyntaxUID == JPEG + "202"
 
 
 @pytest.mark.parametrize("media_type", ["image/jpeg", OCTETS])

@@ -197,6 +197,7 @@ def test_parameters_in_any_order_URI_04(archive: Client) -> None:
         pytest.param(MULTI_FRAME, None, ELE, id="URI-07 implicit becomes explicit"),
         pytest.param(MULTI_FRAME, ELE, ELE, id="URI-08 explicit"),
         pytest.param(MULTI_FRAME, IMPLICIT, IMPLICIT, id="URI-08 as stored"),
+        pytest.param(MULTI_FRAME, "*", IMPLICIT, id="any, as npm dicomweb-client says it"),
         pytest.param(LOSSY, None, JPEG, id="URI-07 lossy stays lossy"),
         pytest.param(LOSSY, JPEG, JPEG, id="URI-08 lossy as stored"),
     ],
@@ -214,7 +215,7 @@ def test_transfer_syntax_sent(archive: Client, number: int, asked: str | None, e
 
 @pytest.mark.parametrize(
     ("value", "status"),
-    [("abc", 400), ("", 400), ("*", 400), (f"{ELE},{IMPLICIT}", 400), (f"{ELE}&transferSyntax={ELE}", 400),
+    [("abc", 400), ("", 400), ("**", 400), (f"{ELE},{IMPLICIT}", 400), (f"{ELE}&transferSyntax={ELE}", 400),
      ("1.2.840.10008.1.2.4.999", 406)],
 )  # fmt: skip
 def test_transfer_syntaxes_that_are_refused_URI_09(archive: Client, value: str, status: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from dicomweb_client import DICOMwebClient
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
@@ -173,6 +174,17 @@ def test_series_and_study_in_another_transfer_syntax(client: DICOMwebClient, fil
         (made,) = [one for one in found if one.SOPInstanceUID == data.SOPInstanceUID]
         assert made.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
         assert (made.pixel_array == data.pixel_array).all()
+
+
+@pytest.mark.parametrize(("media_type", "form"), [(None, "JPEG"), ("image/png", "PNG"), ("image/gif", "GIF")])
+def test_pictures(client: DICOMwebClient, files: dict[str, Dataset], media_type: str | None, form: str) -> None:
+    data = files["SC_rgb_rle_2frame.dcm"]
+    wanted = None if media_type is None else (media_type,)
+    for content in (
+        client.retrieve_instance_rendered(*uids(data), media_types=wanted, params={"viewport": "64,48"}),
+        client.retrieve_instance_frames_rendered(*uids(data), [2], media_types=wanted),
+    ):
+        assert Image.open(io.BytesIO(content)).format == form
 
 
 def test_series_and_studies_are_deleted(client: DICOMwebClient, files: dict[str, Dataset]) -> None:

@@ -35,8 +35,10 @@ const { createHash } = require('crypto');
 const { api } = require('dicomweb-client');
 const [address, calls] = [process.argv[2], JSON.parse(require('fs').readFileSync(0))];
 const client = new api.DICOMwebClient({ url: address });
+const form = bytes => ({ ffd8: 'JPEG', '8950': 'PNG' })[bytes.subarray(0, 2).toString('hex')];
 const shown = value => value instanceof ArrayBuffer
-  ? { bytes: value.byteLength, sha256: createHash('sha256').update(Buffer.from(value)).digest('hex'),
+  ? { bytes: value.byteLength, form: form(Buffer.from(value)),
+      sha256: createHash('sha256').update(Buffer.from(value)).digest('hex'),
       contentType: value.contentType, transferSyntaxUID: value.transferSyntaxUID }
   : Array.isArray(value) ? value.map(shown) : value;
 (async () => {
@@ -46,7 +48,9 @@ const shown = value => value instanceof ArrayBuffer
       options.datasets = options.files.map(file => new Uint8Array(Buffer.from(file, 'base64')).buffer);
     }
     try {
-      answers.push({ value: shown(await client[name](options)) });
+      const value = await client[name](options);
+      const fetched = name === 'buildInstanceWadoURIUrl' ? await (await fetch(value)).arrayBuffer() : value;
+      answers.push({ value: shown(fetched) });
     } catch (error) {
       answers.push({ error: String(error.message), status: error.status });
     }
@@ -82,7 +86,7 @@ class Archive:
         done = subprocess.run(
             self._command, input=json.dumps(calls), capture_output=True, text=True, timeout=100, check=True
         )
-        answers = json.loads(done.stdout)
+        answers = json.loads(done.stdout.splitlines()[-1])  # behind what the client logs
         for answer in answers:
             assert "error" not in answer, answer
         return [answer.get("value") for answer in answers]
@@ -194,3 +198,27 @@ def test_bulk_data_by_its_uri(archive: Archive) -> None:
         ),
     )
     assert whole[0]["sha256"] == part[0]["sha256"] == digest(data.PixelData)
+
+
+PICTURES = [
+    ("retrieveInstanceRendered", {}, "JPEG"),
+    ("retrieveInstanceRendered", {"mediaTypes": [{"mediaType": "image/png"}]}, "PNG"),
+    ("retrieveInstanceThumbnail", {}, "JPEG"),
+    ("retrieveInstanceThumbnail", {"mediaTypes": [{"mediaType": "image/png"}]}, "PNG"),
+    ("retrieveInstanceFramesRendered", {"frameNumbers": [2], "mediaTypes": [{"mediaType": "image/png"}]}, "PNG"),
+    ("retrieveInstanceFramesThumbnail", {"frameNumbers": [2]}, "JPEG"),
+    ("buildInstanceWadoURIUrl", {"contentType": "image/png"}, "PNG"),
+]
+
+
+def test_pictures(archive: Archive) -> None:
+    ref = uids(data_set(RLE))
+    answers = archive.call(*((name, {**ref, **options}) for name, options, _ in PICTURES))
+    pictures = [answer[0] if isinstance(answer, list) else answer for answer in answers]
+    assert [picture["form"] for picture in pictures] == [form for _, _, form in PICTURES]
+
+
+def test_the_url_of_the_uri_service(archive: Archive) -> None:
+    """Without options it has `transferSyntax=*`."""
+    (content,) = archive.call(("buildInstanceWadoURIUrl", uids(data_set(JPEG_LS))))
+    assert content["sha256"] == digest(cleaned(file_bytes(JPEG_LS)))

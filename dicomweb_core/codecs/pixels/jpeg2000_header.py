@@ -9,12 +9,14 @@ from dicomweb_core.codecs.pixels.codestream import HTJ2K, JPEG_2000, Codestream,
 from dicomweb_core.errors import InvalidFrame
 
 _DICOM: Final = "1.2.840.10008.1.2.4."
-_SIZ, _CAP, _COD, _COC, _SOT = 0xFF51, 0xFF50, 0xFF52, 0xFF53, 0xFF90
+_SIZ, _CAP, _COD, _COC, _TLM, _SOT = 0xFF51, 0xFF50, 0xFF52, 0xFF53, 0xFF55, 0xFF90
 _SIZ_FIELDS: Final = struct.Struct(">HIIIIIIIIH")
 _PART_2: Final = 0x8000
 _PART_15: Final = 0x0002_0000
 """Bit of Pcap: high throughput block coding may occur."""
 _RPCL: Final = 2
+_BASE_RESOLUTION: Final = 64
+"""Rows and columns of the smallest resolution, at most, in HTJ2K Lossless RPCL (PS3.5 10.18)."""
 _MARKERS: Final = 1_024
 _BOXES: Final = 256
 _TILE_PARTS: Final = 100_000
@@ -37,9 +39,13 @@ class _Size(NamedTuple):
 
 class _Coding(NamedTuple):
     progression: int
+    levels: int
+    """Decompositions: each halves rows and columns."""
     transform: bool
     """Of the components (MCT): YBR_RCT or YBR_ICT."""
     reversible: bool
+    lengths: bool = False
+    """The lengths of the tile-parts stand in front (TLM)."""
 
 
 def describe_jpeg2000(codestream: bytes) -> Codestream:
@@ -115,7 +121,7 @@ def _main_header(codestream: bytes, at: int) -> tuple[_Size, _Coding, bool, int]
     """Up to the first tile-part, which stands at the last of the results."""
     size: _Size | None = None
     coding: _Coding | None = None
-    high_throughput, reversible = False, True
+    high_throughput, reversible, lengths = False, True, False
     for _ in range(_MARKERS):
         marker = int.from_bytes(codestream[at : at + 2])
         if marker == _SOT:
@@ -135,10 +141,13 @@ def _main_header(codestream: bytes, at: int) -> tuple[_Size, _Coding, bool, int]
         elif marker == _COC:
             wide = 2 if len(size.components) > 256 else 1
             reversible = reversible and segment[wide + 5 : wide + 6] == b"\x01"
+        elif marker == _TLM:
+            lengths = True
         at += 2 + length
     if size is None or coding is None:
         raise cut_short(JPEG_2000)
-    return size, coding._replace(reversible=coding.reversible and reversible), high_throughput, at
+    coding = coding._replace(reversible=coding.reversible and reversible, lengths=lengths)
+    return size, coding, high_throughput, at
 
 
 def _size(segment: bytes) -> _Size:
@@ -174,7 +183,7 @@ def _coding(segment: bytes, size: _Size) -> _Coding:
             precincts += across * ((size.rows >> shift >> (exponents >> 4)) + 1)
         if precincts > 4_096 + size.rows * size.columns // _PRECINCT_SAMPLES:
             raise InvalidFrame("The JPEG 2000 codestream has more precincts than its size explains.")
-    return _Coding(progression=segment[1], transform=segment[4] == 1, reversible=segment[9] == 1)
+    return _Coding(segment[1], levels, transform=segment[4] == 1, reversible=segment[9] == 1)
 
 
 def _refuse_bombs(size: _Size) -> None:
@@ -202,8 +211,14 @@ def _media_type(size: _Size, high_throughput: bool) -> str:
     return "image/jpx" if size.capabilities & _PART_2 else "image/jp2"
 
 
+def _is_rpcl(size: _Size, coding: _Coding) -> bool:
+    """PS3.5 10.18: the resolutions in order, the smallest a thumbnail, and told where they end."""
+    smallest = -(-max(size.rows, size.columns) >> coding.levels)
+    return coding.progression == _RPCL and smallest <= _BASE_RESOLUTION and coding.lengths
+
+
 def _syntax(size: _Size, coding: _Coding, high_throughput: bool) -> str:
     if high_throughput:
-        return "203" if not coding.reversible else "202" if coding.progression == _RPCL else "201"
+        return "203" if not coding.reversible else "202" if _is_rpcl(size, coding) else "201"
     first = 92 if size.capabilities & _PART_2 else 90
     return str(first if coding.reversible else first + 1)

@@ -47,6 +47,8 @@ def _open_png(data: bytes, limits: Limits) -> Raster:
     columns, rows, depth, colour = struct.unpack_from(">IIBB", data, 16)
     if colour not in _COLOUR_TYPES or depth not in (1, 2, 4, 8, 16):
         raise InvalidFrame("The PNG file has a broken header.")
+    if data.find(b"acTL", 33, data.find(b"IDAT", 33)) >= 0:
+        raise InvalidFrame("The PNG file is an animation.")
     image = _image(rows, columns, _COLOUR_TYPES[colour], 16 if depth == 16 else 8, limits)
     try:
         import imagecodecs

@@ -30,9 +30,9 @@ HEADERS = {
     "JPEG 2000, signed": (JPEG_2000, "90", 12, True, True, GREY),
     "JPEG 2000, RCT": (JPEG_2000, "90", 8, False, True, "YBR_RCT"),
     "JPEG 2000, no RCT": (JPEG_2000, "90", 8, False, True, "RGB"),
-    "HTJ2K": (HTJ2K, "202", 16, False, True, GREY),
-    "HTJ2K, signed": (HTJ2K, "202", 16, True, True, GREY),
-    "HTJ2K, RGB": (HTJ2K, "202", 8, False, True, "YBR_RCT"),
+    "HTJ2K": (HTJ2K, "201", 16, False, True, GREY),
+    "HTJ2K, signed": (HTJ2K, "201", 16, True, True, GREY),
+    "HTJ2K, RGB": (HTJ2K, "201", 8, False, True, "YBR_RCT"),
     "JPEG XL": (JPEG_XL, "112", 16, False, False, GREY),
     "JPEG XL, RGB": (JPEG_XL, "112", 8, False, False, "RGB"),
     "JPEG baseline": (JPEG, "50", 8, False, False, GREY),
@@ -54,6 +54,22 @@ def test_header(name: str) -> None:
     assert (found.rows, found.columns, found.samples) == (48, 40, it.image.samples)
     assert found.media_type == TRANSFER_SYNTAXES[found.transfer_syntax_uid].media_type
     assert found.bits_allocated == (8 if bits == 8 else 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "arc"),
+    [
+        ({}, "201"),
+        ({"tlm": True}, "202"),
+        ({"tlm": True, "resolutions": 1}, "201"),
+        ({"tlm": True, "reversible": False}, "203"),
+    ],
+    ids=str,
+)
+def test_rpcl_is_what_a_thumbnail_can_be_read_of(options: dict[str, object], arc: str) -> None:
+    """PS3.5 10.18: progression RPCL, a base resolution of at most 64, and TLM."""
+    codestream = imagecodecs.htj2k_encode(np.zeros((200, 150), "u1"), **options)
+    assert describe(bytes(codestream)).transfer_syntax_uid == f"{DICOM}.4.{arc}"
 
 
 @pytest.mark.parametrize("name", sorted(set(compressed_files()) - set(UNREADABLE)))
