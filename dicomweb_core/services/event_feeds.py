@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
-from dicomweb_core.errors import NotFound, Overloaded
+from dicomweb_core.errors import NotFound, Overloaded, StorageUnavailable
 from dicomweb_core.rules.workitem_reports import event_text
 from dicomweb_core.services.scopes import EVERYTHING, Scope
 from dicomweb_core.storage.worklists import WorklistStore
@@ -45,7 +45,12 @@ class Feed:
         """The next events that the listener may see."""
         events: list[Event] = []
         while len(events) < limit and not self.ended:
-            queued = self._feeds.worklist.queued(self.receiver, self._read, limit - len(events))
+            try:
+                queued = self._feeds.worklist.queued(self.receiver, self._read, limit - len(events))
+            except StorageUnavailable:
+                if self.ended:
+                    break
+                raise
             if not queued:
                 break
             events += [Event(one.sequence, one.report, event_text(one)) for one in queued if self._admits(one)]
@@ -104,8 +109,9 @@ class EventFeeds:
         self._places = threading.Semaphore(waiting)
 
     def open(self, receiver: str, *, after: int = 0, scope: Scope = EVERYTHING) -> Feed:
-        """Listens. `after` acknowledges what another connection has got, up to that sequence number."""
-        feed = Feed(self, receiver, min(after, self.worklist.latest()), scope)
+        """Listens. `after` acknowledges what another connection has got, up to that sequence number; one that was never
+        given, as by a worklist in memory that is gone, acknowledges nothing."""
+        feed = Feed(self, receiver, after if after <= self.worklist.latest() else 0, scope)
         with self._lock:
             feed.ended = self._ended
             self._by_receiver.setdefault(receiver, set()).add(feed)
@@ -127,11 +133,12 @@ class EventFeeds:
             self.forget_delivered(feed.receiver)
 
     def forget_delivered(self, receiver: str) -> None:
-        """Takes from the queue what every listener in this process has got."""
+        """Takes from the queue what every listener in this process has got. What fails is done with the next."""
         with self._lock:
             up_to = min((feed.acknowledged for feed in self._by_receiver.get(receiver, ())), default=0)
         if up_to > 0:
-            self.worklist.delivered(receiver, up_to)
+            with suppress(StorageUnavailable):
+                self.worklist.delivered(receiver, up_to)
 
     def wake(self) -> None:
         """Something was queued in this process: no need to wait until it is found."""
