@@ -48,7 +48,7 @@ class Feed:
             try:
                 queued = self._feeds.worklist.queued(self.receiver, self._read, limit - len(events))
             except StorageUnavailable:
-                if self.ended:
+                if self._feeds.ended:
                     break
                 raise
             if not queued:
@@ -105,7 +105,8 @@ class EventFeeds:
         self._by_receiver: dict[str, set[Feed]] = {}
         self._woken = threading.Event()
         self._watching = False
-        self._ended = False
+        self.ended = False
+        """Whether the server stops."""
         self._places = threading.Semaphore(waiting)
 
     def open(self, receiver: str, *, after: int = 0, scope: Scope = EVERYTHING) -> Feed:
@@ -113,9 +114,9 @@ class EventFeeds:
         given, as by a worklist in memory that is gone, acknowledges nothing."""
         feed = Feed(self, receiver, after if after <= self.worklist.latest() else 0, scope)
         with self._lock:
-            feed.ended = self._ended
+            feed.ended = self.ended
             self._by_receiver.setdefault(receiver, set()).add(feed)
-            if not self._watching and not self._ended:
+            if not self._watching and not self.ended:
                 self._watching = True
                 threading.Thread(target=self._watch, name="dicomweb events", daemon=True).start()
         self.forget_delivered(receiver)
@@ -158,7 +159,7 @@ class EventFeeds:
     def close(self) -> None:
         """Ends all feeds; what was not acknowledged stays queued. Idempotent."""
         with self._lock:
-            self._ended = True
+            self.ended = True
             listening = self._listening(self._by_receiver)
         self._woken.set()
         for feed in listening:
@@ -174,16 +175,22 @@ class EventFeeds:
         while True:
             self._woken.wait(pause)
             self._woken.clear()
-            with self._lock:
-                if self._ended or not self._by_receiver:
-                    self._watching = False
-                    return
+            if not self._needed():
+                return
             try:
                 seen = self._look(seen)
                 pause = LOOKING_SECONDS
             except Exception:
+                if not self._needed():
+                    return
                 logger.exception("The worklist cannot be watched for events")
                 pause = _AFTER_A_FAILURE_SECONDS
+
+    def _needed(self) -> bool:
+        """Whether somebody listens. If not, the thread that asks has to end."""
+        with self._lock:
+            self._watching = bool(self._by_receiver) and not self.ended
+            return self._watching
 
     def _look(self, seen: int | None) -> int:
         """Tells those for whom there is news behind what was seen; what is there now."""
