@@ -212,7 +212,9 @@ def test_too_many_who_wait_are_refused_and_places_become_free(worklist: Worklist
         answer = client.get(target, accept)
         assert (answer.status, answer.header("Retry-After")) == (503, "10")
     assert listed(client).json == [], "who does not wait needs no place"
-    assert client.open("GET", "/subscribers/WATCH", **WEBSOCKET).status == 101
+    upgraded = client.open("GET", "/subscribers/WATCH", **WEBSOCKET)
+    assert upgraded.status == 101
+    upgraded.body.close()
     client.create()
     assert len(listed(client, "?wait=20").json) == 1
     for response in (one, two, one):
