@@ -134,10 +134,13 @@ class EventFeeds:
             self.forget_delivered(feed.receiver)
 
     def forget_delivered(self, receiver: str) -> None:
-        """Takes from the queue what every listener in this process has got. What fails is done with the next."""
+        """Takes from the queue what every listener in this process has got. What fails is done with the next.
+
+        Nothing once the server stops: a listener that goes with it was cut off, it has not left the rest to others.
+        """
         with self._lock:
             up_to = min((feed.acknowledged for feed in self._by_receiver.get(receiver, ())), default=0)
-        if up_to > 0:
+        if up_to > 0 and not self.ended:
             with suppress(StorageUnavailable):
                 self.worklist.delivered(receiver, up_to)
 

@@ -96,6 +96,17 @@ def test_what_was_acknowledged_does_not_come_again_and_the_rest_does(client: Wor
     assert client.worklist.queued("WATCH") == ()
 
 
+def test_a_server_that_stops_forgets_nothing_that_a_slow_listener_has_not_got(client: WorklistClient) -> None:
+    worklist = client.worklist
+    client.create()
+    with connected(client) as slow, connected(client) as fast:
+        events = fast.take()
+        fast.acknowledge(events[0].sequence)
+        client.server.site.required_feeds.close()
+        slow.close()
+    assert [one.sequence for one in worklist.queued("WATCH")] == [events[0].sequence]
+
+
 def test_the_end_of_a_connection_keeps_subscriptions_and_locks_U093(client: WorklistClient) -> None:
     client.create()
     client.subscribe(query="?deletionlock=true")
