@@ -1,7 +1,4 @@
-"""Random requests of several clients, with listeners, sweeps and restarts: the server against a naive model of it.
-
-U115: what the server itself does (cancel, remove) is seen by subscribers, or not, as what clients do.
-"""
+"""Random requests of several clients, with listeners, sweeps and restarts: the server against a naive model of it."""
 
 from __future__ import annotations
 

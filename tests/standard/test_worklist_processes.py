@@ -164,7 +164,7 @@ def killed_again_and_again(path: Path, rounds: int) -> None:
     states: dict[str, list[str]] = {}
     for _, uid, state in first:
         states.setdefault(uid, []).append(state)
-    assert {uid: states[uid] for uid in claimed} == dict.fromkeys(claimed, ["SCHEDULED", "IN PROGRESS"])
+    assert {uid: states[uid] for uid in claimed} == {uid: ["SCHEDULED", "IN PROGRESS"] for uid in claimed}
     stored = {item.uid: item.state.value for item in client.worklist.candidates(())}
     assert stored == {uid: reached[-1] for uid, reached in states.items()}, "told and stored are not the same"
     assert list(client.server.events("WATCH", timeout=0)) == []
