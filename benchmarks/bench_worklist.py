@@ -189,7 +189,7 @@ def over_http(server: OriginServer, store: LMDBWorklistStore) -> None:
             threads,
             lambda number, uids=uids: ask(server, *change(uids[number], "IN PROGRESS")),
         )  # type: ignore[misc]
-    for subscribers, uid in zip((100, 1_000), scheduled, strict=False):
+    for subscribers, uid in zip((100, 1_000, 10_000), scheduled, strict=False):
         many_subscribers(server, store, uid, subscribers)
     after = store.latest()
     measure("receivers_since, none", lambda: list(store.receivers_since(after)), repeats=5000)

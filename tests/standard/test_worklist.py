@@ -456,6 +456,13 @@ def test_search_says_what_is_left_U109(filled: WorklistClient) -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_pages_are_the_whole_U109(filled: WorklistClient, size: int) -> None:
+    for query in ("", "&ProcedureStepState=SCHEDULED", "&PatientName=doe&fuzzymatching=true"):
+        pages = [found(filled, f"limit={size}&offset={offset}{query}") for offset in range(0, 6, size)]
+        assert [number for page in pages for number in page] == found(filled, query.lstrip("&"))
+
+
 @pytest.mark.parametrize(
     "query",
     [
