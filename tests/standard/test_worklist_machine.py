@@ -360,6 +360,6 @@ def test_any_sequence_of_requests_and_restarts_ends_where_a_naive_model_does_A80
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("machine", "examples"), [(OfMemory, 1_500), (OfLMDB, 250)])
+@pytest.mark.parametrize(("machine", "examples"), [(OfMemory, 500), (OfLMDB, 120)])
 def test_many_sequences_end_where_a_naive_model_does_A80_A81(machine: type[Worklists], examples: int) -> None:
     run(machine, examples, 60)
