@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 
-from dicomweb_core.codecs.dictionary import tag_of
 from dicomweb_core.rules.workitem_changes import WorklistPolicy
 from dicomweb_core.storage.worklists import WorklistStore
 from dicomweb_core.values.attributes import Attributes
@@ -149,84 +146,3 @@ def test_events_of_a_workitem_come_in_the_order_of_what_happened_U102(client: Wo
         one.join()
     assert told == dict.fromkeys(told, life)
     assert sorted(told) == uids
-
-
-# -- search -------------------------------------------------------------------------------------------------------
-
-KEYS: list[tuple[str, str, str]] = [
-    ("SOPInstanceUID", UID, "2.25.9"),
-    ("ProcedureStepState", "SCHEDULED", "COMPLETED"),
-    ("InputReadinessState", "READY", "UNAVAILABLE"),
-    ("ScheduledProcedureStepPriority", "MEDIUM", "HIGH"),
-    ("ScheduledProcedureStepStartDateTime", "20240506-20240507", "20240507-"),
-    ("ExpectedCompletionDateTime", "20240506090000", "20240506090001"),
-    ("ProcedureStepLabel", "Reg*", "*xx*"),
-    ("WorklistLabel", "Room ?", "Room"),
-    ("ScheduledStationNameCodeSequence.CodeValue", "CT1", "CT"),
-    ("ScheduledStationNameCodeSequence.CodingSchemeDesignator", "99SITE", "DCM"),
-    ("ScheduledStationClassCodeSequence.CodeValue", "CLASS", "x"),
-    ("ScheduledStationGeographicLocationCodeSequence.CodeValue", "WING", "x"),
-    ("ScheduledWorkitemCodeSequence.CodeValue", "WORK", "x"),
-    ("ScheduledHumanPerformersSequence.HumanPerformerCodeSequence.CodeValue", "P1", "P2"),
-    ("PatientName", "doe*", "roe*"),
-    ("PatientID", "4711", "4712"),
-    ("IssuerOfPatientID", "SITE", "OTHER"),
-    ("PatientBirthDate", "19700101", "19700102"),
-    ("PatientSex", "F", "M"),
-    ("AdmissionID", "A1", "A2"),
-    ("IssuerOfAdmissionIDSequence.LocalNamespaceEntityID", "ADT", "x"),
-    ("ReferencedRequestSequence.AccessionNumber", "ACC1", "ACC2"),
-    ("ReferencedRequestSequence.IssuerOfAccessionNumberSequence.LocalNamespaceEntityID", "RIS", "x"),
-    ("ReferencedRequestSequence.RequestedProcedureID", "RP1", "RP2"),
-    ("ReferencedRequestSequence.RequestingService", "Ward 7", "Ward 8"),
-    ("ReplacedProcedureStepSequence.ReferencedSOPInstanceUID", "2.25.77", "2.25.78"),
-]
-"""Key, a value that matches, one that does not: PS3.4 Table CC.2.5-3, match type R."""
-
-
-def searched() -> dict[str, Any]:
-    request = attributes(
-        StudyInstanceUID="2.25.5",
-        AccessionNumber="ACC1",
-        IssuerOfAccessionNumberSequence=attributes(LocalNamespaceEntityID="RIS"),
-        RequestedProcedureID="RP1",
-        RequestingService="Ward 7",
-        OrderPlacerIdentifierSequence=None,
-        OrderFillerIdentifierSequence=None,
-        RequestedProcedureDescription=None,
-        RequestedProcedureCodeSequence=None,
-    )
-    replaced = attributes(ReferencedSOPClassUID="1.2.840.10008.5.1.4.34.6.1", ReferencedSOPInstanceUID="2.25.77")
-    return {
-        "ExpectedCompletionDateTime": "20240506090000",
-        "ScheduledStationNameCodeSequence": code("CT1"),
-        "ScheduledStationClassCodeSequence": code("CLASS"),
-        "ScheduledStationGeographicLocationCodeSequence": code("WING"),
-        "ScheduledWorkitemCodeSequence": code("WORK"),
-        "ScheduledHumanPerformersSequence": performer("P1"),
-        "PatientName": "Doe^Jane",
-        "PatientID": "4711",
-        "IssuerOfPatientID": "SITE",
-        "PatientBirthDate": "19700101",
-        "PatientSex": "F",
-        "AdmissionID": "A1",
-        "IssuerOfAdmissionIDSequence": attributes(LocalNamespaceEntityID="ADT"),
-        "ReferencedRequestSequence": request,
-        "ReplacedProcedureStepSequence": replaced,
-    }
-
-
-def test_search_by_every_key_that_has_to_be_there_U105(client: WorklistClient) -> None:
-    assert client.create(**searched()).status == 201
-    for number in range(2, 5):
-        client.create(f"2.25.{number}", ScheduledProcedureStepStartDateTime="2020", InputReadinessState="INCOMPLETE")
-    for name, right, wrong in KEYS:
-        tags = ".".join(tag_of(part) or "" for part in name.split("."))
-        for spelling in (name, tags):
-            answer = client.get(f"/workitems?{spelling}={quote(right, safe='*?')}")
-            assert answer.status == 200, (spelling, answer.content)
-            assert UID in [value(one, "00080018") for one in answer.json], spelling
-            answer = client.get(f"/workitems?{spelling}={quote(wrong, safe='*?')}")
-            assert answer.status in (200, 204), (spelling, answer.content)
-            others = answer.json if answer.status == 200 else []
-            assert UID not in [value(one, "00080018") for one in others], spelling
