@@ -1,10 +1,13 @@
-"""The worklist in LMDB: durable creations and changes of state, searches of 100,000 workitems. One line per case.
+"""The worklist in LMDB: durable creations and changes of state, searches of 100,000 workitems, events. A line each.
 
 python benchmarks/bench_worklist.py [workitems] [directory]
 """
 
 from __future__ import annotations
 
+import io
+import json
+import multiprocessing
 import shutil
 import sys
 import tempfile
@@ -14,6 +17,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from dicomweb_core import OriginServer, Request, Response
 from dicomweb_core.rules.matching import matches
 from dicomweb_core.storage.worklists import WorklistTransaction
 from dicomweb_core.testing.workitem_samples import (
@@ -31,6 +35,7 @@ from dicomweb_core.testing.workitem_samples import claim as claiming
 from dicomweb_core.values.queries import AnyUID, MatchKey, Range, SingleValue, Wildcard, WithinItem
 from dicomweb_core.values.workitems import Subscription, Workitem, WorkitemState
 from dicomweb_lmdb import LMDBWorklistStore
+from dicomweb_memory import MemoryInstanceStore
 
 _BATCH = 1_000
 _STATIONS = 50
@@ -120,7 +125,7 @@ def search(store: LMDBWorklistStore, workitems: int) -> None:
 
 def decide(store: LMDBWorklistStore, workitems: int) -> None:
     """Durable decisions, one or two reports each."""
-    for threads in (1, 4, 16):
+    for threads in (1, 8):
         first = workitems + 10_000 * threads
         count = 500 if threads == 1 else 2_000
         items = [made(4 * (first + number)) for number in range(count)]
@@ -152,6 +157,87 @@ def read(store: LMDBWorklistStore) -> None:
     measure("delivered", lambda: store.delivered("NOBODY", after), repeats=5000)
 
 
+def ask(server: OriginServer, method: str, target: str, dataset: object = None) -> Response:
+    """An answer over HTTP values, read."""
+    path, _, query = target.partition("?")
+    body = b"" if dataset is None else json.dumps(dataset).encode()
+    headers = (("Content-Type", "application/dicom+json"), ("Accept", "application/dicom+json")) if dataset else ()
+    response = server.handle(Request(method, path, query, headers, io.BytesIO(body)))
+    response.body.read()
+    assert response.status < 300, response.status
+    return response
+
+
+def change(uid: str, state: str) -> tuple[str, str, object]:
+    """A request to change the state."""
+    values = {"00741000": {"vr": "CS", "Value": [state]}, "00081195": {"vr": "UI", "Value": ["2.25.1"]}}
+    return "PUT", f"/workitems/{uid}/state", values
+
+
+def over_http(server: OriginServer, store: LMDBWorklistStore) -> None:
+    """The same with everything that a request needs."""
+    keys = "ProcedureStepState=SCHEDULED&ScheduledStationNameCodeSequence.CodeValue=ST7"
+    measure("HTTP: search by state and station, first 100", lambda: ask(server, "GET", f"/workitems?{keys}&limit=100"))
+    measure("HTTP: search by state and station, all", lambda: ask(server, "GET", f"/workitems?{keys}"))
+    measure("HTTP: retrieve", lambda: ask(server, "GET", f"/workitems/{made(77).uid}"))
+    scheduled = [one.uid for one in islice(store.candidates((MatchKey(STATE, "CS", SingleValue("SCHEDULED")),)), 4_000)]
+    for threads, count in ((1, 500), (8, 2_000)):
+        uids, scheduled = scheduled[:count], scheduled[count:]
+        rate(
+            "HTTP: change state",
+            count,
+            threads,
+            lambda number, uids=uids: ask(server, *change(uids[number], "IN PROGRESS")),
+        )  # type: ignore[misc]
+    for subscribers, uid in zip((100, 1_000, 10_000), scheduled, strict=False):
+        many_subscribers(server, store, uid, subscribers)
+    after = store.latest()
+    measure("receivers_since, none", lambda: list(store.receivers_since(after)), repeats=5000)
+
+
+def many_subscribers(server: OriginServer, store: LMDBWorklistStore, uid: str, subscribers: int) -> None:
+    """One change that all of them are told."""
+
+    def subscribe(transaction: WorklistTransaction) -> None:
+        for number in range(subscribers):
+            transaction.subscribe(Subscription(uid, f"AE{number}"))
+
+    store.transact(subscribe)
+    before = store.latest()
+    measure(
+        f"HTTP: change state, {subscribers} subscribers", lambda: ask(server, *change(uid, "IN PROGRESS")), repeats=1
+    )
+    measure(f"receivers_since, {subscribers} reports", lambda: list(store.receivers_since(before)))
+
+
+def _change_all(path: str, uids: list[str], times: multiprocessing.Queue[list[float]]) -> None:
+    store = LMDBWorklistStore(path)
+    server = OriginServer(instances=MemoryInstanceStore(), worklist=store)
+    found = []
+    for uid in uids:
+        ask(server, *change(uid, "IN PROGRESS"))
+        found.append(time.monotonic())
+        time.sleep(0.02)
+    times.put(found)
+    server.close()
+
+
+def across(server: OriginServer, store: LMDBWorklistStore, path: Path) -> None:
+    """From the answer in one process to the event in another."""
+    chosen = list(islice(store.candidates((MatchKey(STATE, "CS", SingleValue("SCHEDULED")),)), 300))
+    uids = [one.uid for one in chosen]
+    store.transact(lambda transaction: [transaction.subscribe(Subscription(uid, "OTHER")) for uid in uids])
+    context = multiprocessing.get_context("spawn")
+    times: multiprocessing.Queue[list[float]] = context.Queue()
+    changing = context.Process(target=_change_all, args=(str(path), uids, times))
+    changing.start()
+    arrived = [time.monotonic() for _ in islice(server.events("OTHER"), len(uids))]
+    late = sorted(max(0.0, there - here) for here, there in zip(times.get(), arrived, strict=True))
+    changing.join()
+    median, worst = late[len(late) // 2] * 1e3, late[len(late) * 99 // 100] * 1e3
+    print(f"{'answer in one process, event in another':<66} {median:>9.1f} ms median {worst:>8.1f} ms 99 %")
+
+
 def main() -> None:
     """Builds, measures, removes."""
     workitems = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
@@ -164,7 +250,10 @@ def main() -> None:
         search(store, workitems)
         decide(store, workitems)
         read(store)
-        store.close()
+        server = OriginServer(instances=MemoryInstanceStore(), worklist=store)
+        over_http(server, store)
+        across(server, store, root / "worklist")
+        server.close()
         measure("open a store", lambda: LMDBWorklistStore(root / "worklist").close(), repeats=20)
     finally:
         shutil.rmtree(root)

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import pydicom.data
 
 from dicomweb_core import OriginServer, Request
+from dicomweb_core.values.messages import Response
 
 BASE = "http://archive.example/dicom-web"
 JSON = "application/dicom+json"
@@ -76,9 +77,10 @@ class Client:
         self.server = server
         self.base_url = base_url
 
-    def request(self, method: str, target: str, body: bytes = b"", **headers: str) -> Answer:
+    def open(self, method: str, target: str, body: bytes = b"", **headers: str) -> Response:
+        """A response that was not read. To be closed."""
         path, _, query = target.removeprefix(self.base_url).partition("?")
-        response = self.server.handle(
+        return self.server.handle(
             Request(
                 method,
                 unquote(path),
@@ -88,6 +90,9 @@ class Client:
                 self.base_url,
             )
         )
+
+    def request(self, method: str, target: str, body: bytes = b"", **headers: str) -> Answer:
+        response = self.open(method, target, body, **headers)
         content = response.body.read()
         if response.body.length is not None:
             assert response.body.length == len(content)

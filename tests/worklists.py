@@ -17,6 +17,7 @@ from tests.rules.made_workitems import OURS, performed, sent
 
 UID = "2.25.1"
 XML = "application/dicom+xml"
+MULTIPART_XML = f'multipart/related; type="{XML}"'
 URL = f"{BASE}/workitems/{UID}"
 ALL, FILTERED = "1.2.840.10008.5.1.4.34.5", "1.2.840.10008.5.1.4.34.5.1"
 DONE = attributes(UnifiedProcedureStepPerformedProcedureSequence=performed())

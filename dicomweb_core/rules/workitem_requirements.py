@@ -174,9 +174,8 @@ def returned(
     Sequences whole. Never the Transaction UID, which no workitem has among its attributes.
     """
     rows = requirements()
-    empty = {tag for tag, row in rows.items() if row.returned in _RETURNED_EMPTY}
+    empty, known = map(set, _returned_tags())
     empty.update(key.tag for key in keys if key.creator is None and key.tag != SPECIFIC_CHARACTER_SET)
-    known = {tag for tag, row in rows.items() if row.returned in _RETURNED_IF_KNOWN}
     for path in include:
         if path.creator is None:
             known.add(path.tags[0])
@@ -193,6 +192,16 @@ def returned(
         elif tag in empty:
             found[tag] = {"vr": rows[tag].vr if tag in rows else vr_of(tag) or "UN"}
     return found
+
+
+@lru_cache(maxsize=1)
+def _returned_tags() -> tuple[frozenset[str], frozenset[str]]:
+    """Those of every result, and those of results that have a value: most of the work of a search otherwise."""
+    rows = requirements().items()
+    return (
+        frozenset(tag for tag, row in rows if row.returned in _RETURNED_EMPTY),
+        frozenset(tag for tag, row in rows if row.returned in _RETURNED_IF_KNOWN),
+    )
 
 
 # -- reading the table --------------------------------------------------------------------------------------------

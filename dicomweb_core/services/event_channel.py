@@ -26,9 +26,6 @@ from dicomweb_core.values.messages import Body, Request, Response
 
 EVENT_STREAM: Final = "text/event-stream"
 
-_STREAM_SECONDS: Final = 60.0
-"""Then a stream ends, and the client says with its next one what it has got."""
-_KEEP_ALIVE_SECONDS: Final = 10.0
 _RETRY_MILLISECONDS: Final = 500
 _AT_ONCE: Final = 1_000
 """Events in one list, or about as many in one stream: then the client says what it has got."""
@@ -64,16 +61,18 @@ def _lists(token: str, value: str) -> bool:
 
 
 def _stream(site: Site, request: Request, target: Target, listening: Listening, scope: Scope) -> Response:
+    limits = site.limits
+
     def chunks() -> Iterator[bytes]:
         with (
             site.required_feeds.place(),
             WaitingFeed(site.required_feeds.open(target.subscriber, after=listening.after, scope=scope)) as waiting,
         ):
             yield b"retry: %d\n\n" % _RETRY_MILLISECONDS
-            deadline = time.monotonic() + _STREAM_SECONDS
+            deadline = time.monotonic() + limits.event_stream_seconds
             sent = 0
             while sent < _AT_ONCE and (left := deadline - time.monotonic()) > 0:
-                events = waiting.take(min(left, _KEEP_ALIVE_SECONDS))
+                events = waiting.take(min(left, limits.event_keep_alive_seconds))
                 if waiting.ended:
                     return
                 sent += len(events)
@@ -93,7 +92,7 @@ def _list(site: Site, request: Request, target: Target, listening: Listening, sc
         if not events and seconds:
             with feeds.place():
                 events = waiting.take(seconds, _AT_ONCE)
-    after = events[-1].sequence if events else listening.after
+    after = events[-1].sequence if events else waiting.feed.acknowledged
     following = f"{request.base_url}/subscribers/{quote(target.subscriber, safe='')}?after={after}"
     text = b"[" + b",".join(event.text for event in events) + b"]"
     return single_answer(text, JSON, headers=(("Link", f'<{following}>; rel="next"'),))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
-from dicomweb_core.errors import NotFound, Overloaded
+from dicomweb_core.errors import NotFound, Overloaded, StorageUnavailable
 from dicomweb_core.rules.workitem_reports import event_text
 from dicomweb_core.services.scopes import EVERYTHING, Scope
 from dicomweb_core.storage.worklists import WorklistStore
@@ -50,7 +50,12 @@ class Feed:
         """The next events that the listener may see."""
         events: list[Event] = []
         while len(events) < limit and not self.ended:
-            queued = self._feeds.worklist.queued(self.receiver, self._read, limit - len(events))
+            try:
+                queued = self._feeds.worklist.queued(self.receiver, self._read, limit - len(events))
+            except StorageUnavailable:
+                if self._feeds.ended:
+                    break
+                raise
             if not queued:
                 break
             events += [Event(one.sequence, one.report, event_text(one)) for one in queued if self._admits(one)]
@@ -110,8 +115,9 @@ class EventFeeds:
         self._places = threading.Semaphore(waiting)
 
     def open(self, receiver: str, *, after: int = 0, scope: Scope = EVERYTHING) -> Feed:
-        """Listens. `after` acknowledges what another connection has got, up to that sequence number."""
-        feed = Feed(self, receiver, min(after, self.worklist.latest()), scope)
+        """Listens. `after` acknowledges what another connection has got, up to that sequence number; one that was never
+        given, as by a worklist in memory that is gone, acknowledges nothing."""
+        feed = Feed(self, receiver, after if after <= self.worklist.latest() else 0, scope)
         with self._lock:
             self._by_receiver.setdefault(receiver, set()).add(feed)
             if not self._watching and not self.ended:
@@ -132,11 +138,15 @@ class EventFeeds:
             self.forget_delivered(feed.receiver)
 
     def forget_delivered(self, receiver: str) -> None:
-        """Takes from the queue what every listener in this process has got."""
+        """Takes from the queue what every listener in this process has got. What fails is done with the next.
+
+        Nothing once the server stops: a listener that goes with it was cut off, it has not left the rest to others.
+        """
         with self._lock:
             up_to = min((feed.acknowledged for feed in self._by_receiver.get(receiver, ())), default=0)
-        if up_to > 0:
-            self.worklist.delivered(receiver, up_to)
+        if up_to > 0 and not self.ended:
+            with suppress(StorageUnavailable):
+                self.worklist.delivered(receiver, up_to)
 
     def wake(self) -> None:
         """Something was queued in this process: no need to wait until it is found."""
@@ -175,16 +185,22 @@ class EventFeeds:
         while True:
             self._woken.wait(pause)
             self._woken.clear()
-            with self._lock:
-                if self.ended or not self._by_receiver:
-                    self._watching = False
-                    return
+            if not self._needed():
+                return
             try:
                 seen = self._look(seen)
                 pause = LOOKING_SECONDS
             except Exception:
+                if not self._needed():
+                    return
                 logger.exception("The worklist cannot be watched for events")
                 pause = _AFTER_A_FAILURE_SECONDS
+
+    def _needed(self) -> bool:
+        """Whether somebody listens. If not, the thread that asks has to end."""
+        with self._lock:
+            self._watching = bool(self._by_receiver) and not self.ended
+            return self._watching
 
     def _look(self, seen: int | None) -> int:
         """Tells those for whom there is news behind what was seen; what is there now."""

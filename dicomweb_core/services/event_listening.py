@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Final, Self
 
+from dicomweb_core.errors import StorageUnavailable
 from dicomweb_core.services.event_feeds import NOTICED_SECONDS, EventFeeds, Feed
 from dicomweb_core.values.events import Event
 
@@ -70,6 +71,8 @@ def iterate(feeds: EventFeeds, receiver: str, timeout: float | None) -> Iterator
             for event in events:
                 yield event
                 waiting.feed.acknowledge(event.sequence)
+                if waiting.ended:
+                    return
 
 
 class Listener:
@@ -94,11 +97,19 @@ class Listener:
 
     def _listen(self) -> None:
         with self._waiting as waiting:
-            while events := waiting.take(None):
-                for event in events:
+            while not waiting.ended:
+                for event in self._taken():
                     if not self._called(event):
                         return
                     waiting.feed.acknowledge(event.sequence)
+
+    def _taken(self) -> tuple[Event, ...]:
+        try:
+            return self._waiting.take(None)
+        except StorageUnavailable:
+            logger.exception("The events for a callback cannot be read; it is tried again")
+            self._closed.wait(_RETRY_SECONDS[0])
+            return ()
 
     def _called(self, event: Event) -> bool:
         pause, longest = _RETRY_SECONDS

@@ -65,7 +65,7 @@ class WorklistTransaction(Protocol):
         """How many reports are queued for a receiver. What was delivered may count a little longer."""
 
     def last_queued(self, receiver: str) -> EventReport | None:
-        """The report queued last; None when nothing is queued."""
+        """The report queued last; None when nothing is queued. What was delivered may count a little longer."""
 
     def shorten(self, receiver: str, leave: int, instead: EventReport) -> None:
         """Forgets the oldest reports of a receiver, all but `leave`; `instead` is queued in the place of the last one

@@ -44,6 +44,10 @@ class Limits:
     """Notification connections (WebSockets) of a process."""
     event_wait_seconds: float = 30.0
     """How long a request for a list of events waits at most when there is none."""
+    event_stream_seconds: float = 60.0
+    """How long a stream of events (Server-Sent Events) lasts; the client says with its next one what it has got."""
+    event_keep_alive_seconds: float = 10.0
+    """After how long without an event a stream has a comment, so that nobody takes it for dead."""
 
     # -- Part 10 --
     instance_bytes: int = 1 << 40

@@ -316,7 +316,9 @@ def test_a_worker_killed_between_a_change_and_its_delivery_loses_no_event(served
         finally:
             os.kill(worker, signal.SIGKILL)
         with pytest.raises(ConnectionClosed):
-            connection.recv(timeout=10)
+            # what the connection before has got may come again
+            while about([json.loads(connection.recv(timeout=10))]) == ["2.25.700"]:
+                pass
     assert about(listening.until(10)) == [f"2.25.{number}" for number in range(701, 711)]
 
 

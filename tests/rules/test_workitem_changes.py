@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,9 +24,9 @@ from dicomweb_core.rules.workitem_changes import (
 )
 from dicomweb_core.rules.workitem_checks import missing_for
 from dicomweb_core.rules.workitem_codes import Code
-from dicomweb_core.rules.workitem_reports import ServerStatus, Start, server_status
+from dicomweb_core.rules.workitem_reports import ServerStatus, Start, event_text, server_status
 from dicomweb_core.values.attributes import Attributes, first_text
-from dicomweb_core.values.workitems import WORKLIST, EventReport, EventType, Workitem, WorkitemState
+from dicomweb_core.values.workitems import WORKLIST, EventReport, EventType, QueuedReport, Workitem, WorkitemState
 from tests.entities import attributes
 from tests.rules.made_workitems import (
     LATER,
@@ -570,3 +571,11 @@ def test_the_report_of_a_restart_U104() -> None:
         SCPStatus="RESTARTED", SubscriptionListStatus="WARM START", UnifiedProcedureStepListStatus="COLD START"
     )
     assert tag_of("SCPStatus") == "00741242"
+
+
+@pytest.mark.parametrize(("sequence", "message_id"), [(1, 1), (65_535, 65_535), (65_536, 0), (65_537, 1), (1 << 62, 0)])
+def test_message_ids_stay_within_us_U096_U103(sequence: int, message_id: int) -> None:
+    (report,) = claim(workitem()).reports
+    text = event_text(QueuedReport(sequence, report, 0.0))
+    assert orjson.loads(text)["00000110"] == {"vr": "US", "Value": [message_id]}
+    assert event_text(QueuedReport(sequence, report, 1.0)) == text, "sent again, it is the same"

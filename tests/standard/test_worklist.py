@@ -23,9 +23,8 @@ from tests.clients import BASE, JSON, Client, multipart
 from tests.entities import attributes
 from tests.rules.made_workitems import OURS, THEIRS, code, sent
 from tests.standard.test_capabilities import described
-from tests.worklists import ALL, FILTERED, UID, URL, XML, WorklistClient, value, warning
+from tests.worklists import ALL, FILTERED, MULTIPART_XML, UID, URL, XML, WorklistClient, value, warning
 
-MULTIPART_XML = 'multipart/related; type="application/dicom+xml"'
 CREATED_MODIFIED = "The Workitem was created with modifications."
 OTHER_UID = "2.25.2"
 
@@ -390,101 +389,6 @@ def test_update_is_idempotent_U040(client: WorklistClient) -> None:
     assert client.update(InputReadinessState="UNAVAILABLE").status == 200
     assert client.workitem() == before
     assert client.reports() == []
-
-
-# -- search -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def filled(client: WorklistClient) -> WorklistClient:
-    """Five workitems in the order of their starts."""
-    for number in range(1, 6):
-        answer = client.create(
-            f"2.25.{number}",
-            ScheduledProcedureStepStartDateTime=f"2024050{number}080000+0100",
-            PatientID=f"P{number % 2}",
-            PatientName="Doe^Jane",
-            PatientComments="none",
-            ScheduledStationNameCodeSequence=[code(f"CT{number}")],
-        )
-        assert answer.status == 201
-    client.change("IN PROGRESS", uid="2.25.4")
-    return client
-
-
-def found(client: WorklistClient, query: str) -> list[int]:
-    answer = client.get(f"/workitems?{query}")
-    if answer.status == 204:
-        assert answer.content == b""
-        return []
-    assert answer.status == 200, answer.content
-    return [int(value(item, "00080018").removeprefix("2.25.")) for item in answer.json]
-
-
-@pytest.mark.parametrize(
-    ("query", "numbers"),
-    [
-        pytest.param("", [1, 2, 3, 4, 5], id="all"),
-        pytest.param("SOPInstanceUID=2.25.2", [2], id="U105 uid"),
-        pytest.param("ProcedureStepState=SCHEDULED", [1, 2, 3, 5], id="U105 state"),
-        pytest.param("00741000=IN%20PROGRESS", [4], id="U105 tag"),
-        pytest.param("ProcedureStepState=IN+PROGRESS", [4], id="U105 form"),
-        pytest.param("ProcedureStepState=IN*", [], id="U105 no wildcard"),
-        pytest.param("PatientID=P1&ProcedureStepState=SCHEDULED", [1, 3, 5], id="U105 both"),
-        pytest.param("ScheduledStationNameCodeSequence.CodeValue=CT3", [3], id="U105 sequence"),
-        pytest.param("00404025.00080100=CT3", [3], id="U105 sequence by tag"),
-        pytest.param("ScheduledProcedureStepStartDateTime=20240503-", [3, 4, 5], id="U110 open end"),
-        pytest.param("ScheduledProcedureStepStartDateTime=-20240502235959", [1, 2], id="U110 open start"),
-        pytest.param("ScheduledProcedureStepStartDateTime=20240502080000+0100", [2], id="U110 plus"),
-        pytest.param("ScheduledProcedureStepStartDateTime=20240502080000%2B0100", [2], id="U110 encoded"),
-        pytest.param("PatientName=doe&fuzzymatching=true", [1, 2, 3, 4, 5], id="fuzzy"),
-        pytest.param("PatientID=P9", [], id="U108"),
-        pytest.param("offset=5", [], id="U108 offset"),
-        pytest.param("limit=2&offset=1", [2, 3], id="U109"),
-        pytest.param("limit=0", [], id="U109 none"),
-    ],
-)
-def test_search(filled: WorklistClient, query: str, numbers: list[int]) -> None:
-    assert found(filled, query) == numbers
-
-
-def test_search_says_what_is_left_U109(filled: WorklistClient) -> None:
-    answer = filled.get("/workitems?limit=2&ProcedureStepState=SCHEDULED&foo=1")
-    assert [text for name, text in answer.headers if name == "Warning"] == [
-        warning("The parameter foo is not supported and has been ignored."),
-        warning("There are 2 additional results that can be requested"),
-    ]
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "NoSuchKeyword=1", "TransactionUID=2.25.4711", "00081195=2.25.4711", "PatientID=1&PatientID=2", "limit=x",
-        "fuzzymatching=yes", "ScheduledStationNameCodeSequence.CodeMeaning=x", "PatientID=%FF",
-    ],
-)  # fmt: skip
-def test_search_is_refused_U107(filled: WorklistClient, query: str) -> None:
-    assert filled.get(f"/workitems?{query}").status == 400
-
-
-def test_search_returns_what_the_table_says_U106_U107(filled: WorklistClient) -> None:
-    plain = filled.get("/workitems?SOPInstanceUID=2.25.4").json[0]
-    assert plain["00380010"] == {"vr": "LO"}
-    assert "00104000" not in plain
-    every = filled.get("/workitems?SOPInstanceUID=2.25.4&includefield=all")
-    assert set(plain) <= set(every.json[0])
-    assert "00104000" in every.json[0]
-    asked = filled.get("/workitems?SOPInstanceUID=2.25.4&includefield=TransactionUID")
-    assert asked.json == [plain]
-    for answer in (every, filled.get("/workitems?includefield=all", MULTIPART_XML)):
-        assert OURS.encode() not in answer.content
-        assert b"00081195" not in answer.content
-
-
-def test_search_in_xml_has_a_part_for_each(filled: WorklistClient) -> None:
-    answer = filled.get("/workitems?PatientID=P1", MULTIPART_XML)
-    uids = [etree.fromstring(text).xpath("//*[@tag='00080018']/*/text()") for _, text in answer.parts]
-    assert uids == [["2.25.1"], ["2.25.3"], ["2.25.5"]]
 
 
 def test_urls_are_relative_where_they_can_be(worklist: WorklistStore) -> None:

@@ -1,6 +1,7 @@
 """Every line of the conformance checklist is named by a test, or is open for a reason.
 
-A line is named as `COM-07` or `COM_07` anywhere in a test file: in the name of a test, the id of a case, a comment.
+A line is named as `COM-07`, `COM_07` or `U007` anywhere in a test file: in the name of a test, the id of a case, a
+comment.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ GROUPS = {
 }
 """How many lines each group has."""
 
+WORKLIST = 118
+"""How many lines the checklist of the Worklist Service has, U001 and so on: 11, PS3.4 CC."""
+
 LINES = {f"{group}-{number:02}" for group, count in GROUPS.items() for number in range(1, count + 1)}
+LINES |= {f"U{number:03}" for number in range(1, WORKLIST + 1)}
 
 OPEN = {
     "COM-44": "optional: a status report is JSON, and HTML only for a client that names text/html and no JSON",
@@ -42,6 +47,10 @@ OPEN = {
     "THU-06": "optional: volumes are not rendered",
     "THU-07": "does not apply: volumes are not rendered (THU-06)",
     "THU-08": "does not apply: volumes are not rendered (THU-06)",
+    "U042": "does not apply: every attribute that a workitem may have is stored, private ones too",
+    "U111": "does not apply: fuzzymatching is supported",
+    "U115": "does not apply: the server makes no workitems itself; an application sends it requests as others do",
+    "U116": "does not apply: there is no DIMSE gateway",
 }
 """What no test shows, and why. A line leaves this list with the test that names it."""
 
@@ -53,9 +62,12 @@ def named() -> dict[str, list[str]]:
         if path == Path(__file__):
             continue
         text = path.read_text(encoding="utf-8")
+        lines = set(re.findall(r"(?<![A-Za-z0-9])U[0-9]{3}(?![A-Za-z0-9])", text))
         for group, number in set(re.findall(r"(?<![A-Za-z0-9])([A-Z]{3})[-_]([0-9]{2})(?![0-9])", text)):
             if group in GROUPS:
-                found.setdefault(f"{group}-{number}", []).append(path.relative_to(TESTS).as_posix())
+                lines.add(f"{group}-{number}")
+        for line in lines:
+            found.setdefault(line, []).append(path.relative_to(TESTS).as_posix())
     return found
 
 
