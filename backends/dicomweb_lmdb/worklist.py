@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +10,11 @@ from typing import Final, TypeVar
 
 import lmdb
 
-from dicomweb_core.errors import Gone, NotFound, StorageUnavailable
+from dicomweb_core.errors import Gone, NotFound
 from dicomweb_core.values.queries import MatchKey
 from dicomweb_core.values.workitems import QueuedReport, Workitem
 from dicomweb_lmdb import worklist_changes
+from dicomweb_lmdb.deliveries import LEASE_SECONDS, Deliveries
 from dicomweb_lmdb.environment import EnvironmentOf
 from dicomweb_lmdb.group_commit import GroupCommit
 from dicomweb_lmdb.worklist_candidates import search
@@ -38,9 +36,6 @@ from dicomweb_lmdb.worklist_rows import (
 MAP_SIZE: Final = 1 << 38
 """Address space, not disk: what the tables can ever grow to."""
 
-_FORGET_SECONDS: Final = 1.0
-"""How long delivered reports may stay on disk: forgetting many costs one commit."""
-
 T = TypeVar("T")
 
 
@@ -49,22 +44,22 @@ class LMDBWorklistStore:
 
     Decisions of threads that wait at the same time share a durable commit, and may run in the thread of one of them.
     What was delivered is forgotten at once in this process, after a second in others, and again delivered if this one
-    is killed before that.
+    is killed before that. A process that listens and is killed counts for `lease_seconds` more.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, map_size: int = MAP_SIZE) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, map_size: int = MAP_SIZE, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
         self._environment = EnvironmentOf(Path(path), WORKLIST, map_size=map_size)
         self._commits = GroupCommit(self._environment)
-        self._lock = threading.Lock()
-        self._delivered: dict[str, int] = {}
-        self._forget_at = 0.0
+        self._deliveries = Deliveries(self._commits, lease_seconds)
         _stores.add(self)
         with self._environment.read():
             pass
 
     def transact(self, decide: Callable[[LMDBWorklistTransaction], T]) -> T:
         """Durable on return. Raises what `decide` raises, StorageUnavailable, RuntimeError within another decision."""
-        self._forget_in_time()
+        self._deliveries.write_in_time()
         return self._commits.run(decide)
 
     def get(self, uid: str) -> Workitem:
@@ -85,9 +80,9 @@ class LMDBWorklistStore:
 
     def queued(self, receiver: str, after: int = 0, limit: int = 100) -> tuple[QueuedReport, ...]:
         """The next reports."""
-        self._forget_in_time()
+        self._deliveries.write_in_time()
         beginning = pair_key(receiver)
-        first = queue_key(receiver, max(after, self._delivered.get(receiver, 0)) + 1)
+        first = queue_key(receiver, max(after, self._deliveries.up_to(receiver)) + 1)
         rows: list[tuple[bytes, bytes]] = []
         with self._environment.read() as view, view.txn.cursor(view.tables.queues) as cursor:
             if limit > 0 and cursor.set_range(first):
@@ -97,13 +92,19 @@ class LMDBWorklistStore:
                     rows.append((key, row))
         return tuple(report_of(sequence_of(key), row) for key, row in rows)
 
+    def listen(self, receiver: str) -> int:
+        """Costs a durable commit, when it is the first in this process."""
+        self._deliveries.listen(receiver)
+        with self._environment.read() as view:
+            return max(worklist_changes.delivered(view, receiver), self._deliveries.up_to(receiver))
+
+    def unlisten(self, receiver: str) -> None:
+        """Other processes know it a little later."""
+        self._deliveries.unlisten(receiver)
+
     def delivered(self, receiver: str, up_to: int) -> None:
         """Forgets them: here now, on disk a little later."""
-        up_to = min(up_to, self.latest())
-        with self._lock:
-            if not self._delivered:
-                self._forget_at = time.monotonic() + _FORGET_SECONDS
-            self._delivered[receiver] = max(up_to, self._delivered.get(receiver, 0))
+        self._deliveries.deliver(receiver, min(up_to, self.latest()))
 
     def receivers(self) -> tuple[str, ...]:
         """Ascending."""
@@ -112,13 +113,13 @@ class LMDBWorklistStore:
             for table in (view.tables.subscribed, view.tables.generators):
                 found.update(receiver for receiver, _ in _last_pairs(view, table))
             for receiver, last in _last_pairs(view, view.tables.queues):
-                if sequence_of(last) > self._delivered.get(receiver, 0):
+                if sequence_of(last) > self._deliveries.up_to(receiver):
                     found.add(receiver)
         return tuple(sorted(found))
 
     def latest(self) -> int:
         """The sequence number given last."""
-        self._forget_in_time()
+        self._deliveries.write_in_time()
         with self._environment.read() as view:
             return worklist_changes.latest(view)
 
@@ -130,38 +131,14 @@ class LMDBWorklistStore:
                 found.update(cursor.iternext(keys=False))
         return frozenset(receiver.decode("utf-8") for receiver in found)
 
-    def _forget_in_time(self) -> None:
-        if self._delivered and time.monotonic() >= self._forget_at:
-            self._forget()
-
-    def _forget(self) -> None:
-        """Takes from the disk what was delivered. What fails is tried again later."""
-        with self._lock:
-            delivered = dict(self._delivered)
-            self._forget_at = time.monotonic() + _FORGET_SECONDS
-        if not delivered or self._commits.within():
-            return
-
-        def decide(transaction: LMDBWorklistTransaction) -> None:
-            for receiver, up_to in delivered.items():
-                transaction.forget(receiver, up_to)
-
-        with contextlib.suppress(StorageUnavailable):
-            self._commits.run(decide)
-            with self._lock:
-                for receiver, up_to in delivered.items():
-                    if self._delivered.get(receiver) == up_to:
-                        del self._delivered[receiver]
-
     def close(self) -> None:
         """Frees what is held. Idempotent. Nothing acknowledged depends on it."""
-        self._forget()
+        self._deliveries.close()
         self._environment.close()
 
     def after_fork(self) -> None:
-        """In the child no other thread exists, and what was delivered is the parent's to forget."""
-        self._lock = threading.Lock()
-        self._delivered = {}
+        """In the child."""
+        self._deliveries.reset()
 
 
 def _last_pairs(view: WorklistView, table: lmdb._Database) -> Iterator[tuple[str, bytes]]:

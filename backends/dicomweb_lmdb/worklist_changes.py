@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -213,6 +213,39 @@ class LMDBWorklistTransaction:
         else:
             txn.delete(text_key(receiver), db=tables.lengths)
 
+    # -- listeners --
+
+    def listen(self, process: str, until: float, positions: Mapping[str, int]) -> None:
+        """A process that counts until then, and how far its listeners are; without any it does not count any more."""
+        txn, tables = self._writing()
+        if positions:
+            txn.put(text_key(process), pack_time(until), db=tables.processes)
+        else:
+            txn.delete(text_key(process), db=tables.processes)
+        for receiver, position in positions.items():
+            txn.put(pair_key(receiver, process), pack_sequence(position), db=tables.listening)
+
+    def unlisten(self, process: str, receivers: Iterable[str]) -> None:
+        """Nobody of a process listens for these any more."""
+        txn, tables = self._writing()
+        for receiver in receivers:
+            txn.delete(pair_key(receiver, process), db=tables.listening)
+
+    def deliver(self, receiver: str, up_to: int, now: float) -> int:
+        """Forgets what all processes have delivered that count; up to where."""
+        txn, tables = self._writing()
+        if up_to > delivered(self._view, receiver):
+            txn.put(text_key(receiver), pack_sequence(up_to), db=tables.delivered)
+        for key, position in self._rows(tables.listening, pair_key(receiver)):
+            until = txn.get(text_key(second_of(key)), db=tables.processes)
+            if until is None or until < pack_time(now):
+                txn.delete(key, db=tables.listening)
+                txn.delete(text_key(second_of(key)), db=tables.processes)
+            else:
+                up_to = min(up_to, sequence_of(position))
+        self.forget(receiver, up_to)
+        return up_to
+
     def _writing(self) -> WorklistView:
         self.wrote = True
         return self._view
@@ -237,6 +270,12 @@ class LMDBWorklistTransaction:
 def latest(view: WorklistView) -> int:
     """The sequence number given last."""
     packed = view.txn.get(LATEST_KEY, db=view.tables.store)
+    return 0 if packed is None else sequence_of(packed)
+
+
+def delivered(view: WorklistView, receiver: str) -> int:
+    """The sequence number up to which somebody has got the reports of a receiver."""
+    packed = view.txn.get(text_key(receiver), db=view.tables.delivered)
     return 0 if packed is None else sequence_of(packed)
 
 

@@ -58,6 +58,12 @@ class WorklistTables(NamedTuple):
     """receiver -> how many are queued"""
     news: lmdb._Database
     """sequence -> receiver, of all that is queued"""
+    delivered: lmdb._Database
+    """receiver -> sequence up to which somebody has got all"""
+    listening: lmdb._Database
+    """receiver, process -> sequence up to which its listeners have got all"""
+    processes: lmdb._Database
+    """process -> when it is taken for dead: those that listen"""
     finals: lmdb._Database
     """change, workitem -> nothing: those in a final state"""
 

@@ -227,6 +227,13 @@ class MemoryWorklistStore:
         following = (one for one in self._state.queues.get(receiver, ()) if one.sequence > after)
         return tuple(one.read() for one, _ in zip(following, range(limit), strict=False))
 
+    def listen(self, receiver: str) -> int:
+        """There is no other process, and what was delivered is gone."""
+        return 0
+
+    def unlisten(self, receiver: str) -> None:
+        """Nothing is held."""
+
     def delivered(self, receiver: str, up_to: int) -> None:
         """Forgets them."""
         self.transact(lambda transaction: transaction.forget(receiver, up_to))

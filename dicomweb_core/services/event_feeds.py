@@ -31,15 +31,20 @@ _AFTER_A_FAILURE_SECONDS: Final = 1.0
 class Feed:
     """An `EventFeed` over a worklist."""
 
-    def __init__(self, feeds: EventFeeds, receiver: str, after: int, scope: Scope) -> None:
+    def __init__(self, feeds: EventFeeds, receiver: str, scope: Scope) -> None:
         self.receiver = receiver
-        self.acknowledged = after
+        self.acknowledged = 0
         """Up to here the AE need not get events again, as far as this listener is concerned."""
         self._feeds = feeds
         self._scope = scope
-        self._given = self._read = after
+        self._given = self._read = 0
         """What the listener was given last, and what was looked at last: some may be outside of its scope."""
         self._notify: Callable[[], None] = _nothing
+
+    def begin(self, after: int) -> None:
+        """Behind this sequence number: up to it the AE has got everything."""
+        self._given = self._read = self.acknowledged = after
+        self._feeds.forget_delivered(self.receiver)
 
     @property
     def ended(self) -> bool:
@@ -117,13 +122,18 @@ class EventFeeds:
     def open(self, receiver: str, *, after: int = 0, scope: Scope = EVERYTHING) -> Feed:
         """Listens. `after` acknowledges what another connection has got, up to that sequence number; one that was never
         given, as by a worklist in memory that is gone, acknowledges nothing."""
-        feed = Feed(self, receiver, after if after <= self.worklist.latest() else 0, scope)
+        feed = Feed(self, receiver, scope)
         with self._lock:
             self._by_receiver.setdefault(receiver, set()).add(feed)
             if not self._watching and not self.ended:
                 self._watching = True
                 threading.Thread(target=self._watch, name="dicomweb events", daemon=True).start()
-        self.forget_delivered(receiver)
+        try:
+            delivered = self.worklist.listen(receiver)
+            feed.begin(max(delivered, after) if after <= self.worklist.latest() else delivered)
+        except BaseException:
+            feed.close()
+            raise
         return feed
 
     def leave(self, feed: Feed) -> None:
@@ -132,8 +142,9 @@ class EventFeeds:
             others = self._by_receiver.get(feed.receiver, set())
             left = feed in others
             others.discard(feed)
-            if not others:
-                self._by_receiver.pop(feed.receiver, None)
+            if left and not others:
+                del self._by_receiver[feed.receiver]
+                self.worklist.unlisten(feed.receiver)
         if left and others:
             self.forget_delivered(feed.receiver)
 

@@ -96,6 +96,14 @@ class WorklistStore(Protocol):
     def queued(self, receiver: str, after: int = 0, limit: int = 100) -> tuple[QueuedReport, ...]:
         """The next reports of a receiver behind a sequence number, ascending."""
 
+    def listen(self, receiver: str) -> int:
+        """Somebody listens in this process: what other processes deliver from now on stays until `delivered` has been
+        said of it here, too. The sequence number up to which reports were delivered already, to whomever: where who
+        begins to listen begins. May be called again. Raises StorageUnavailable."""
+
+    def unlisten(self, receiver: str) -> None:
+        """Nobody listens in this process any more."""
+
     def delivered(self, receiver: str, up_to: int) -> None:
         """Forgets the reports of a receiver up to this sequence number. Need not be durable, other processes may see
         them a little longer: they come at least once."""

@@ -85,6 +85,21 @@ class WorklistQueueConformance:
             assert numbered(store.queued("A")) == [77]
             assert store.queued("A")[0].sequence > sequences[-1], "a sequence number was used again"
 
+    def test_who_listens_begins_behind_what_was_delivered(self) -> None:
+        with self.opened() as store:
+            queue(store, "A", *range(5))
+            queue(store, "B", 77)
+            begin = store.listen("A")
+            assert numbered(store.queued("A", begin)) == [0, 1, 2, 3, 4]
+            store.delivered("A", store.queued("A", begin)[2].sequence)
+            assert numbered(store.queued("A", store.listen("A"))) == [3, 4]
+            store.unlisten("A")
+            store.unlisten("A")
+            store.unlisten("NOBODY")
+            queue(store, "A", 5)
+            assert numbered(store.queued("A", store.listen("A"))) == [3, 4, 5]
+            assert numbered(store.queued("B", store.listen("B"))) == [77]
+
     def test_discard_forgets_one_queue_and_the_numbers_go_on(self) -> None:
         with self.opened() as store:
             queue(store, "A", 1, 2)

@@ -295,6 +295,11 @@ class ListsFinalsWithOthers(MemoryWorklistTransaction):
         return iter([uid for changed, uid in found if changed < before])
 
 
+class BeginsBehindWhatIsThere(MemoryWorklistStore):
+    def listen(self, receiver: str) -> int:
+        return self.latest()
+
+
 class KnowsTheFirstNewsOnly(MemoryWorklistStore):
     def receivers_since(self, sequence: int) -> tuple[str, ...]:
         return super().receivers_since(sequence)[:1]
@@ -345,6 +350,7 @@ MUTANTS: tuple[tuple[type[MemoryWorklistStore], str], ...] = (
     (_broken(ForgetsWithoutAWord), "a_queue_is_shortened_from_its_beginning"),
     (_broken(ListsFinalsByUID), "final_workitems_are_found_by_their_age_and_may_be_removed_meanwhile"),
     (_broken(ListsFinalsWithOthers), "final_workitems_are_found_by_their_age_and_may_be_removed_meanwhile"),
+    (BeginsBehindWhatIsThere, "who_listens_begins_behind_what_was_delivered"),
     (KnowsTheFirstNewsOnly, "who_has_news_is_known"),
     (SaysNotFoundOfWhatIsGone, "what_was_removed_is_gone_until_it_is_put_again"),
 )

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -267,6 +268,65 @@ def test_what_was_delivered_leaves_the_disk_soon_and_when_the_store_is_closed(tm
     other = LMDBWorklistStore(tmp_path / "a")
     assert list(other.receivers()) == []
     other.close()
+
+
+class Follower:
+    """Another process that listens for A."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def ask(self, what: str, number: int = 0) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{what} {number}\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+
+def _kept(store: LMDBWorklistStore) -> int:
+    """How many reports for A are on disk."""
+    # what is due to be written is written on such an occasion
+    store.latest()
+    return store.transact(lambda transaction: transaction.queue_length("A"))
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", ["delivers", "leaves", "is killed"])
+def test_what_one_process_delivers_stays_for_others_that_listen_U101(tmp_path: Path, how: str) -> None:
+    store = LMDBWorklistStore(tmp_path)
+    queue(store, "A", *range(10))
+    last = store.latest()
+    with _process(tmp_path, "follow", 2) as process:
+        follower = Follower(process)
+        assert follower.ask("listen") == "0"
+        assert store.listen("A") == 0
+        store.delivered("A", last)
+        assert store.queued("A", 0) == ()
+        # that it was delivered is known there, and who listens already gets it all the same
+        _until(lambda: bool(store.latest() and follower.ask("look")) and follower.ask("listen") == str(last))
+        assert _kept(store) == 10
+        assert follower.ask("queued", 3) == str(list(range(4, last + 1)))
+        match how:
+            case "delivers":
+                follower.ask("deliver", last - 2)
+                _until(lambda: bool(follower.ask("look")) and _kept(store) == 2)
+                assert follower.ask("queued", 0) == str([last - 1, last])
+                follower.ask("deliver", last)
+            case "leaves":
+                follower.ask("leave")
+            case _:
+                process.kill()
+        _until(lambda: (how == "is killed" or bool(follower.ask("look"))) and _kept(store) == 0)
+        process.kill()
+    assert store.listen("A") == last
+    store.close()
 
 
 def _queued_on_disk(path: Path) -> int:

@@ -6,6 +6,9 @@ removed again, and printed with a minus.
 
 `python -m tests.conformance.worklist_writer path claim first` waits for a line, then claims the workitems 0 to 199 and
 prints the numbers of those it has won and, each with a minus less one, of those somebody else has.
+
+`python -m tests.conformance.worklist_writer path follow seconds` listens for A, and delivers what it is told; it counts
+for so many seconds once it is killed.
 """
 
 from __future__ import annotations
@@ -53,9 +56,32 @@ def compete(store: LMDBWorklistStore, name: str) -> None:
     sys.stdout.flush()
 
 
+def follow(store: LMDBWorklistStore) -> None:
+    """As it is told."""
+    for line in sys.stdin:
+        what, _, number = line.strip().partition(" ")
+        match what:
+            case "listen":
+                sys.stdout.write(f"{store.listen('A')}\n")
+            case "queued":
+                sys.stdout.write(f"{[one.sequence for one in store.queued('A', int(number))]}\n")
+            case "deliver":
+                store.delivered("A", int(number))
+                sys.stdout.write("delivered\n")
+            case "look":
+                sys.stdout.write(f"{store.latest()}\n")
+            case "leave":
+                store.unlisten("A")
+                sys.stdout.write("left\n")
+        sys.stdout.flush()
+
+
 def main() -> None:
     """See above."""
     path, what, first = sys.argv[1:]
+    if what == "follow":
+        follow(LMDBWorklistStore(path, lease_seconds=float(first)))
+        return
     store = LMDBWorklistStore(path)
     if what == "write":
         write(store, int(first))
