@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from dicomweb_core.testing.samples import sample
 from tests.clients import ANY_DICOM, multipart
+from tests.rules.made_workitems import sent
 from tests.served import Served
 
 CEILING = 150 << 20
 CHUNK = 1 << 20
+WORKITEM = (json.dumps(sent()).encode(), {"Content-Type": "application/dicom+json"})
 
 
 def large_instance(size: int) -> tuple[bytes, int, int]:
@@ -151,3 +156,31 @@ def test_transcoding_a_large_instance_stays_under_150_mib(tmp_path: Path) -> Non
         for served in (first, second):
             assert len(served.pids()) > 2, "the codecs run in a process"
             assert peak(served) < CEILING, served.peak_memory()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux")
+def test_500_idle_subscribers_stay_under_100_mib(tmp_path: Path) -> None:
+    options = ("--store", str(tmp_path / "store"), "--workers", "4", "--codec-processes", "0")
+    with Served(*options) as served, ExitStack() as listening:
+        for number in range(40):
+            served.request("GET", f"/workitems?limit={number + 1}")
+        before = shared(served)
+        root = f"ws://127.0.0.1:{served.port}{served.mount}/subscribers"
+        connections = [listening.enter_context(connect(f"{root}/IDLE{number}")) for number in range(500)]
+        assert shared(served) - before < 100 << 20
+        # they are there, all of them
+        for number, connection in list(enumerate(connections))[::25]:
+            uid = f"2.25.{number + 1}"
+            assert served.request("POST", f"/workitems?workitem={uid}", *WORKITEM)[0] == 201
+            assert served.request("POST", f"/workitems/{uid}/subscribers/IDLE{number}")[0] == 201
+            assert uid in str(connection.recv(timeout=20))
+
+
+def shared(served: Served) -> int:
+    """Bytes of all processes; what several have counts once."""
+    total = 0
+    for pid in served.pids():
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+    return total
