@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -51,9 +50,10 @@ ATTRIBUTES = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def both(tmp_path: Path) -> tuple[Client, Client]:
-    """The same instances in a store of each backend."""
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Client, Client]:
+    """The same instances in a store of each backend; nothing here changes them."""
+    tmp_path = tmp_path_factory.mktemp("both")
     evil = part10(
         100,
         element(0x00100010, "PN", b"O'Neil^%_\\*"), element(0x00100020, "LO", b"%_'\\?* "),
