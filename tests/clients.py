@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import email.parser
-import email.policy
 import io
 import json
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -53,9 +52,8 @@ class Answer:
 
 
 def split_multipart(content_type: str, content: bytes) -> list[tuple[dict[str, str], bytes]]:
-    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
-        b"Content-Type: " + content_type.encode() + b"\r\n\r\n"
-    )
+    message = Message()
+    message["Content-Type"] = content_type
     boundary = message.get_boundary()
     assert boundary is not None
     delimiter = b"--" + boundary.encode()

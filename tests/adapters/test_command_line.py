@@ -30,6 +30,7 @@ from tests.clients import file_bytes, multipart
 from tests.rules.made_workitems import sent
 from tests.served import ROOT, Served
 
+STOPS = (signal.SIGTERM, signal.SIGINT)
 SAMPLES = [sample(1 + number // 4, 1 + number // 2, number) for number in range(8)]
 
 
@@ -388,7 +389,7 @@ def test_a_worklist_in_memory(served: Served) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "waitress", "werkzeug"])
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", STOPS)
 def test_it_stops_when_told(kind: str, how: signal.Signals) -> None:
     with Served("--server", kind) as served:
         served.request("GET", "/studies")
@@ -396,15 +397,21 @@ def test_it_stops_when_told(kind: str, how: signal.Signals) -> None:
         assert served.process.wait(20) == 0
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_while_its_workers_begin(tmp_path: Path, how: signal.Signals) -> None:
-    for number in range(3):
-        with Served("--store", str(tmp_path / "store"), "--workers", "4") as served:
-            # a moment later each time
-            time.sleep(0.03 * number)
-            served.process.send_signal(how)
-            assert served.process.wait(20) == 0
-            assert "Traceback" not in served.log()
+@pytest.mark.parametrize(
+    ("how", "later"),
+    [
+        (signal.SIGTERM, 0),
+        (signal.SIGINT, 0.03),
+        (signal.SIGTERM, 0.06),
+        *(pytest.param(how, later, marks=pytest.mark.slow) for later in (0.01, 0.02, 0.04) for how in STOPS),
+    ],
+)
+def test_it_stops_while_its_workers_begin(tmp_path: Path, how: signal.Signals, later: float) -> None:
+    with Served("--store", str(tmp_path / "store"), "--workers", "4") as served:
+        time.sleep(later)
+        served.process.send_signal(how)
+        assert served.process.wait(20) == 0
+        assert "Traceback" not in served.log()
 
 
 def test_samples_are_real_files() -> None:

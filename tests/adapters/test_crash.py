@@ -33,7 +33,7 @@ def send(served: Served, batches: list[list[Sample]], acknowledged: set[str]) ->
 
 @pytest.mark.parametrize(
     "rounds",
-    [pytest.param(4, id="few"), pytest.param(50, id="fifty", marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    [pytest.param(4, id="few"), pytest.param(30, id="thirty", marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_killed_while_storing_500_instances_A70(tmp_path: Path, rounds: int) -> None:
     chance = random.Random(rounds)

@@ -34,14 +34,14 @@ INJECTIONS = [
 
 
 @pytest.mark.parametrize("value", INJECTIONS, ids=ascii)
-@pytest.mark.parametrize("name", ["PatientID", "AccessionNumber", "PatientComments"])
-def test_nothing_but_wildcards_has_a_meaning_A60(name: str, value: str) -> None:
-    try:
-        found = is_found(f"{name}={quote(value)}", **{name: "P"})
-    except InvalidQuery:
-        return
-    assert found is (value.strip() == "P")
-    assert is_found(f"{name}={quote(value)}", **{name: value}) is bool(value.strip())
+def test_nothing_but_wildcards_has_a_meaning_A60(value: str) -> None:
+    for name in ("PatientID", "AccessionNumber", "PatientComments"):
+        try:
+            found = is_found(f"{name}={quote(value)}", **{name: "P"})
+        except InvalidQuery:
+            continue
+        assert found is (value.strip() == "P"), name
+        assert is_found(f"{name}={quote(value)}", **{name: value}) is bool(value.strip()), name
 
 
 @pytest.mark.parametrize("pattern", ["P.", "[P]*", "P|Q*", "(P)*", "\\w*", ".*"])

@@ -193,7 +193,7 @@ def test_a_killed_writer_loses_nothing_it_acknowledged_A70(tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_writer_killed_again_and_again_A70(tmp_path: Path) -> None:
-    _kill_and_look(tmp_path, 100)
+    _kill_and_look(tmp_path, 40)
 
 
 def test_what_was_staged_and_not_committed_is_swept_after_death_A70(tmp_path: Path) -> None:

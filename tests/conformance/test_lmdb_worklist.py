@@ -191,7 +191,7 @@ def test_a_killed_writer_loses_nothing_it_acknowledged_and_leaves_nothing_half_A
 
 @pytest.mark.slow
 def test_many_killed_writers_lose_nothing_A70(tmp_path: Path) -> None:
-    _kill_and_look(tmp_path, 60)
+    _kill_and_look(tmp_path, 30)
 
 
 # -- commits of many --

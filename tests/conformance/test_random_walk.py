@@ -28,7 +28,7 @@ def test_lmdb_answers_as_memory_does(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 140))
+@pytest.mark.parametrize("seed", range(100, 120))
 def test_lmdb_answers_as_memory_does_for_long(tmp_path: Path, seed: int) -> None:
     _walk(tmp_path / "store", seed, 1500)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from email.parser import BytesParser
 from email.policy import HTTP
+from functools import cache
 
 import orjson
 import pytest
@@ -390,9 +391,14 @@ def decoded(answer: Answer) -> bytes:
     return zstandard.ZstdDecompressor().decompressobj().decompress(answer.content)
 
 
+@cache
+def words() -> list[bytes]:
+    return [made(1, 1, number, PatientName="Doe^Jane", ImageComments="word " * 50) for number in range(2, 40)]
+
+
 @pytest.fixture
 def wordy(filled: Client) -> Client:
-    filled.store(*(made(1, 1, number, PatientName="Doe^Jane", ImageComments="word " * 50) for number in range(2, 40)))
+    filled.store(*words())
     return filled
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from itertools import permutations
 from urllib.parse import quote
 
@@ -31,13 +32,13 @@ def query(number: int = MULTI_FRAME, **parameters: str) -> str:
     return "&".join(f"{name}={value}" for name, value in (given | parameters).items())
 
 
-@pytest.fixture
-def archive(client: Client) -> Client:
+@cache
+def files() -> tuple[bytes, ...]:
     single = pydicom.dcmread(io.BytesIO(made(number=PLAIN, frames=FRAMES[:1])))
     del single.NumberOfFrames
     buffer = io.BytesIO()
     single.save_as(buffer)
-    files = (
+    return (
         buffer.getvalue(),
         made(number=MULTI_FRAME, frames=FRAMES, syntax=IMPLICIT),
         made(number=LOSSY, frames=[b"\xff\xd8\xff\xd9"], syntax=JPEG),
@@ -45,7 +46,11 @@ def archive(client: Client) -> Client:
         made(number=DOCUMENT),
         report(REPORT, 1),
     )
-    assert client.store(*files).status == 200
+
+
+@pytest.fixture
+def archive(client: Client) -> Client:
+    assert client.store(*files()).status == 200
     return client
 
 
