@@ -6,13 +6,37 @@ Tags are numbers (0x00100010) below and 8 upper-case hex digits in the DICOM JSO
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Final
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-from pydicom._private_dict import private_dictionaries
-from pydicom._uid_dict import UID_dictionary
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
+
+def _table(name: str) -> ModuleType:
+    """A table of pydicom without the rest of it: the package loads every codec that it finds, which takes most of the
+    time in which a server begins, and much of its memory."""
+    loaded = sys.modules.get(f"pydicom.{name}")
+    package = find_spec("pydicom")
+    for place in (package and package.submodule_search_locations) or ():
+        file = Path(place, f"{name}.py")
+        if loaded is None and file.is_file():
+            spec = spec_from_file_location(f"{__name__}.{name}", file)
+            assert spec is not None
+            assert spec.loader is not None
+            loaded = module_from_spec(spec)
+            spec.loader.exec_module(loaded)
+    return loaded or import_module(f"pydicom.{name}")
+
+
+_Entry = tuple[str, str, str, str, str]
+"""VR, VM, name, whether retired, keyword."""
+_PUBLIC: Final[dict[int, _Entry]] = _table("_dicom_dict").DicomDictionary
+_REPEATING: Final[dict[str, _Entry]] = _table("_dicom_dict").RepeatersDictionary
+_PRIVATE: Final[dict[str, dict[str, tuple[str, str, str, str]]]] = _table("_private_dict").private_dictionaries
+_UIDS: Final[dict[str, tuple[str, ...]]] = _table("_uid_dict").UID_dictionary
 
 _SPECIAL: Final = frozenset(
     {0x00080005, 0x7FE00008, 0x7FE00009, 0x7FE00010, 0xFFFCFFFC, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD}
@@ -38,28 +62,30 @@ _LATER: Final[dict[int, tuple[str, str]]] = {
 }
 """VR and keyword of attributes of later editions of PS3.6 that pydicom 3.0 does not have; what pydicom has wins."""
 
-_LATER_TAGS: Final = {keyword: tag for tag, (_, keyword) in _LATER.items()}
-
 TAG_TEXT: Final[dict[int, str]] = {
-    tag: f"{tag:08X}"
-    for tag in (*DicomDictionary, *_LATER)
-    if tag >= 0x00040000 and tag & 0xFFFF and tag not in _SPECIAL
+    tag: f"{tag:08X}" for tag in (*_PUBLIC, *_LATER) if tag >= 0x00040000 and tag & 0xFFFF and tag not in _SPECIAL
 }
 """Number to 8 hex digits of the attributes that may stand in a data set and need no special care: without command
 and file meta groups, group lengths, and what is special."""
 
 PUBLIC_VRS: Final[dict[int, str]] = {tag: vr for tag, (vr, _) in _LATER.items()} | {
-    tag: entry[0] for tag, entry in DicomDictionary.items() if entry[0] != "NONE"
+    tag: entry[0] for tag, entry in _PUBLIC.items() if entry[0] != "NONE"
 }
 """VR by number, without repeating groups."""
 
 
-def _repeaters() -> dict[int, dict[int, str]]:
-    """VRs of repeating groups by mask, then by masked number: a few look-ups, not one per repeating attribute."""
-    tables: dict[int, dict[int, str]] = {}
-    for pattern, entry in RepeatersDictionary.items():
+_TAGS: Final = {keyword: tag for tag, (_, keyword) in _LATER.items()} | {
+    entry[4]: tag for tag, entry in _PUBLIC.items() if entry[4]
+}
+"""Number by keyword; some retired attributes have none."""
+
+
+def _repeaters() -> dict[int, dict[int, _Entry]]:
+    """Repeating groups by mask, then by masked number: a few look-ups, not one per repeating attribute."""
+    tables: dict[int, dict[int, _Entry]] = {}
+    for pattern, entry in _REPEATING.items():
         mask = int("".join("0" if digit == "x" else "F" for digit in pattern), 16)
-        tables.setdefault(mask, {})[int(pattern.replace("x", "0"), 16)] = entry[0]
+        tables.setdefault(mask, {})[int(pattern.replace("x", "0"), 16)] = entry
     return tables
 
 
@@ -69,19 +95,24 @@ _REPEATERS: Final = _repeaters()
 def public_vr(tag: int) -> str | None:
     """The VR of a standard attribute, also of repeating groups (50xx, 60xx); None for what PS3.6 does not have."""
     vr = PUBLIC_VRS.get(tag)
-    if vr is not None or tag >> 16 & 1:
+    if vr is not None:
         return vr
-    for mask, table in _REPEATERS.items():
-        vr = table.get(tag & mask)
-        if vr is not None:
-            return vr
-    return None
+    entry = _repeating(tag)
+    return None if entry is None else entry[0]
+
+
+def _repeating(tag: int) -> _Entry | None:
+    """The entry of an attribute in a repeating group."""
+    if tag >> 16 & 1:
+        return None
+    found = (table.get(tag & mask) for mask, table in _REPEATERS.items())
+    return next((entry for entry in found if entry is not None), None)
 
 
 @lru_cache(maxsize=4096)
 def private_vr(creator: str, group: int, element: int) -> str | None:
     """The VR of a private attribute by its Private Creator (PS3.5 7.8.1); any block number. None when unknown."""
-    known = private_dictionaries.get(creator)
+    known = _PRIVATE.get(creator)
     if known is None:
         return None
     for key in (
@@ -97,8 +128,7 @@ def private_vr(creator: str, group: int, element: int) -> str | None:
 @lru_cache(maxsize=16_384)
 def tag_of(keyword: str) -> str | None:
     """8 hex digits of a keyword ("PatientName"), or None. Exact case, as PS3.6 writes it."""
-    # Some retired attributes have no keyword, which pydicom finds under the empty one.
-    tag = (tag_for_keyword(keyword) or _LATER_TAGS.get(keyword)) if keyword else None
+    tag = _TAGS.get(keyword)
     return None if tag is None else f"{tag:08X}"
 
 
@@ -106,7 +136,8 @@ def tag_of(keyword: str) -> str | None:
 def keyword_of(tag: str) -> str:
     """The keyword of 8 hex digits, also in repeating groups; empty for private and unknown attributes."""
     number = int(tag, 16)
-    return keyword_for_tag(number) or _LATER.get(number, ("", ""))[1]
+    entry = _PUBLIC.get(number) or _repeating(number)
+    return entry[4] if entry is not None else _LATER.get(number, ("", ""))[1]
 
 
 @lru_cache(maxsize=16_384)
@@ -118,5 +149,5 @@ def vr_of(tag: str) -> str | None:
 
 def uid_name(uid: str) -> str:
     """What PS3.6 A calls a UID ("CT Image Storage"); empty for what it does not have."""
-    entry = UID_dictionary.get(uid)
+    entry = _UIDS.get(uid)
     return "" if entry is None else entry[0]
