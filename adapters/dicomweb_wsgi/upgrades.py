@@ -64,17 +64,21 @@ def take_over(environ: Mapping[str, Any], feed: EventFeed, hub: EventHub) -> Exc
             "as a list with Accept: application/dicom+json."
         )
     protocol = handshake({name: environ.get("HTTP_" + name.upper().replace("-", "_"), "") for name in HANDSHAKE})
-    if hub.full:
-        raise Overloaded("There are too many notification connections.")
-    hub.connect(_taken(environ[key]), EventChannel(protocol, feed, time.monotonic()))
+    hub.require_place()
+    try:
+        taken = _taken(environ[key])
+    except OSError as error:
+        raise Overloaded("There is no room for another connection now.") from error
+    hub.connect(taken, EventChannel(protocol, feed, time.monotonic()))
     return _GIVE_SOCKETS[key]("The connection has become a WebSocket.")
 
 
 def _taken(served: socket.socket) -> socket.socket:
     """The connection of a socket, which is left with one that is at its end."""
-    taken = socket.socket(fileno=os.dup(served.fileno()))
     ended, other = socket.socketpair()
     with ended:
         other.close()
+        # before anything is changed: there may be no descriptor left for it
+        taken = served.dup()
         os.dup2(ended.fileno(), served.fileno(), inheritable=False)
     return taken
