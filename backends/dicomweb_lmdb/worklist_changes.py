@@ -234,7 +234,8 @@ class LMDBWorklistTransaction:
     def deliver(self, receiver: str, up_to: int, now: float) -> int:
         """Forgets what all processes have delivered that count; up to where."""
         txn, tables = self._writing()
-        if up_to > delivered(self._view, receiver):
+        # of an AE that has nothing queued there is nothing to know, and anybody can think of AE titles
+        if up_to > delivered(self._view, receiver) and self.queue_length(receiver):
             txn.put(text_key(receiver), pack_sequence(up_to), db=tables.delivered)
         for key, position in self._rows(tables.listening, pair_key(receiver)):
             until = txn.get(text_key(second_of(key)), db=tables.processes)

@@ -53,7 +53,7 @@ def open_channel(site: Site, request: Request, target: Target, accept: Accept, s
 def _asks_for_websocket(request: Request) -> bool:
     """Whether the connection is to become a WebSocket (RFC 6455 4.1)."""
     upgrades, options = (request.header(name) or "" for name in ("Upgrade", "Connection"))
-    return _lists("websocket", upgrades) and _lists("upgrade", options)
+    return request.method == "GET" and _lists("websocket", upgrades) and _lists("upgrade", options)
 
 
 def _lists(token: str, value: str) -> bool:

@@ -204,7 +204,9 @@ class EventFeeds:
             except Exception:
                 if not self._needed():
                     return
-                logger.exception("The worklist cannot be watched for events")
+                if pause == LOOKING_SECONDS:
+                    # once, however long it lasts
+                    logger.exception("The worklist cannot be watched for events")
                 pause = _AFTER_A_FAILURE_SECONDS
 
     def _needed(self) -> bool:

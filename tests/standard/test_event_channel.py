@@ -231,6 +231,10 @@ def test_head_waits_for_nothing(client: WorklistClient) -> None:
     assert len(listed(client).json) == 1
 
 
+def test_head_opens_no_websocket(client: WorklistClient) -> None:
+    assert client.request("HEAD", "/subscribers/WATCH", **WEBSOCKET).status == 426
+
+
 # -- a stream -----------------------------------------------------------------------------------------------------
 
 

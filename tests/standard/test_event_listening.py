@@ -381,3 +381,24 @@ def test_a_callback_outlives_a_store_that_fails(caplog: pytest.LogCaptureFixture
     called = Called()
     with client.server.on_event("WATCH", called):
         assert uids(called.wait_for(1)) == [UID]
+
+
+def test_a_store_that_is_away_for_long_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Away(MemoryWorklistStore):
+        looks = 0
+
+        def latest(self) -> int:
+            self.looks += 1
+            if self.looks in (2, 3):
+                raise StorageUnavailable("The disk is away.")
+            return super().latest()
+
+    client = WorklistClient(worklist := Away())
+    client.subscribe(ALL)
+    with connected(client) as feed:
+        until = time.monotonic() + 30
+        while worklist.looks < 5 and time.monotonic() < until:
+            time.sleep(0.02)
+        client.create(UID)
+        assert uids(feed.take()) == [UID]
+    assert [one.message for one in caplog.records] == ["The worklist cannot be watched for events"]
