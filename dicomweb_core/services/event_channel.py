@@ -93,6 +93,6 @@ def _list(site: Site, request: Request, target: Target, listening: Listening, sc
             with feeds.place():
                 events = waiting.take(seconds, _AT_ONCE)
     after = events[-1].sequence if events else waiting.feed.acknowledged
-    following = f"{request.base_url}/subscribers/{quote(target.subscriber, safe='')}?after={after}"
+    following = f"{site.root_of(request.base_url)}/subscribers/{quote(target.subscriber, safe='')}?after={after}"
     text = b"[" + b",".join(event.text for event in events) + b"]"
     return single_answer(text, JSON, headers=(("Link", f'<{following}>; rel="next"'),))
