@@ -190,7 +190,8 @@ class EventHub:
                 entry = self._new.popleft()
                 self._entries.add(entry)
                 self._advance(entry)
-            while self._due:
+            # what is due again meanwhile waits for those that can be read
+            for _ in range(len(self._due)):
                 self._advance(self._due.popleft())
             if time.monotonic() - turn >= _TURN_SECONDS:
                 turn = time.monotonic()
