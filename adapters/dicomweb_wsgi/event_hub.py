@@ -61,7 +61,8 @@ class Connection:
     def advance(self, *, readable: bool, now: float) -> int:
         """One turn: read, take events, write."""
         channel = self._channel
-        if readable and not channel.full:
+        # what has not come may only not have been read yet, after something has kept the whole loop waiting
+        if (readable or channel.overdue(now)) and not channel.full:
             with contextlib.suppress(BlockingIOError):
                 channel.received(self.socket.recv(_READ_BYTES), now)
         channel.tick(now)

@@ -15,8 +15,8 @@ from dicomweb_core.errors import Overloaded
 from dicomweb_core.values.events import Event
 from dicomweb_core.values.messages import Body, Request, Response
 from dicomweb_wsgi import event_port
-from dicomweb_wsgi.event_channel import EventChannel
-from dicomweb_wsgi.event_hub import EventHub
+from dicomweb_wsgi.event_channel import PING_SECONDS, PONG_SECONDS, EventChannel
+from dicomweb_wsgi.event_hub import Connection, EventHub
 from dicomweb_wsgi.event_port import EventPort
 from dicomweb_wsgi.upgrades import handshake, take_over
 
@@ -106,6 +106,22 @@ def test_a_connection_that_cannot_be_closed_harms_no_other(caplog: pytest.LogCap
             bad[1].close()
             good[1].shutdown(socket.SHUT_WR)
             assert kept.closed.wait(10)
+
+
+def test_a_pong_that_waits_to_be_read_has_come_in_time() -> None:
+    ours, client = socket.socketpair()
+    connection = Connection(ours, channel(Quiet()))
+    with client, closing(connection):
+        now = time.monotonic() + PING_SECONDS + 1
+        connection.advance(readable=False, now=now)
+        assert client.recv(4_096).endswith(b"\x89\x010")
+        # masked with zeros
+        client.sendall(b"\x8a\x81\0\0\0\0000")
+        now += PONG_SECONDS + 1
+        connection.advance(readable=False, now=now)
+        assert client.recv(4_096) == b"\x89\x010", "it is pinged again, and not closed"
+        connection.advance(readable=False, now=now + PONG_SECONDS + 1)
+        assert client.recv(4_096).startswith(b"\x88")
 
 
 def test_a_loop_that_could_not_begin_begins_later() -> None:

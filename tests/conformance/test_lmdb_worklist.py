@@ -288,6 +288,16 @@ def test_listeners_stay_on_disk_although_a_decision_looks_at_its_store(tmp_path:
     store.close()
 
 
+def test_a_process_that_was_killed_while_the_clock_was_wrong_does_not_count_for_years(tmp_path: Path) -> None:
+    store = LMDBWorklistStore(tmp_path)
+    queue(store, "A", 1)
+    now, last = time.time(), store.latest()
+    store.transact(lambda transaction: transaction.listen("killed", now + 1e8, {"A": 0}))
+    assert store.transact(lambda transaction: transaction.deliver("A", last, now)) == last
+    assert _kept(store) == 0
+    store.close()
+
+
 def test_who_polls_for_ae_titles_that_nobody_has_leaves_nothing_on_disk_A82(tmp_path: Path) -> None:
     store = LMDBWorklistStore(tmp_path)
     queue(store, "A", 1)
