@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
 from dicomweb_core.errors import Overloaded
 from dicomweb_core.values.events import Event
 from dicomweb_core.values.messages import Body, Request, Response
-from dicomweb_wsgi import event_port
+from dicomweb_wsgi import event_port, wsgi_application
 from dicomweb_wsgi.event_channel import PING_SECONDS, PONG_SECONDS, EventChannel
 from dicomweb_wsgi.event_hub import Connection, EventHub
 from dicomweb_wsgi.event_port import EventPort
@@ -146,7 +149,26 @@ def test_without_a_descriptor_the_connection_stays_with_the_server() -> None:
             take_over(environ_of_server, Quiet(), loop)
         served.sendall(b"503")
         assert client.recv(10) == b"503"
-        assert isinstance(take_over(environ_of_server, Quiet(), loop), ConnectionAbortedError)
+        assert isinstance(take_over(environ_of_server, Quiet(), loop), ConnectionResetError)
+        assert client.recv(4_096).startswith(b"HTTP/1.1 101")
+
+
+def test_a_server_gets_to_know_through_any_middleware_that_the_connection_is_gone() -> None:
+    application = wsgi_application(Listened())
+    served, client = socket.socketpair()
+    environ: dict[str, Any] = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in UPGRADE.items()}
+    environ |= {"REQUEST_METHOD": "GET", "PATH_INFO": "/subscribers/A", "wsgi.input": io.BytesIO()}
+    environ |= {"SERVER_PROTOCOL": "HTTP/1.1", "gunicorn.socket": served}
+
+    def middleware() -> Iterator[bytes]:
+        yield from application(environ, lambda *_: lambda _: None)
+
+    with served, client:
+        with pytest.raises(ConnectionResetError) as gone:
+            next(middleware())
+        # what gunicorn knows it by
+        assert gone.value.errno == errno.ECONNRESET
+        assert served.recv(1) == b""
         assert client.recv(4_096).startswith(b"HTTP/1.1 101")
 
 
