@@ -8,7 +8,7 @@ from dataclasses import replace
 from html import escape
 from os import PathLike, fspath
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -106,9 +106,11 @@ class OriginServer(Calls):
         cache_control: str = "private, no-cache",
         content_codings: Sequence[str] = _CODINGS,
     ) -> None:
-        """Without `worklist` there is no Worklist Service. `event_channel_url` is the service root of its notification
-        connections if that is not the one of requests, see `Site`. `codec` None: frames are decoded and encoded in this
-        process. `require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has it.
+        """Without `worklist` there is no Worklist Service. Of several servers over it in one process only one may have
+        listeners: what it has delivered is gone for those of the others. `event_channel_url` is the service root of its
+        notification connections if that is not the one of requests, see `Site`. `codec` None: frames are decoded and
+        encoded in this process. `require_accept` answers 406 to a request without Accept header, as PS3.18 8.7.7 has
+        it.
 
         `cache_control` is what caches may do with what is read: by default a browser keeps it for its user and asks
         each time whether it still holds, which costs no retrieval. Errors and reports are never kept.
@@ -193,9 +195,7 @@ class OriginServer(Calls):
         target = parse_target(request.method, request.path, limits, request.query, worklist=self._has_worklist)
         scope = Scope.of(self.site.authorize(Access(target, request)), limits)
         accept = self._accept(request)
-        # The URL of a notification connection has another scheme than ours, so it is never relative.
-        relative = self.site.relative_urls and target.transaction is not Transaction.SUBSCRIBE
-        base_url = urlsplit(request.base_url).path.rstrip("/") if relative else request.base_url
+        base_url = request.base_url if target.transaction in _OF_EVENTS else self.site.root_of(request.base_url)
         request = Request(request.method, request.path, request.query, request.headers, request.body, base_url)
         refuse_conditional_change(request)
         opaque = None
@@ -353,6 +353,11 @@ _OF_SEVERAL: Final = frozenset(
     {Transaction.RETRIEVE_RENDERED, Transaction.RETRIEVE_THUMBNAIL, Transaction.RETRIEVE_BY_URI}
 )
 """Whose answers may show what other instances of the study say."""
+
+
+_OF_EVENTS: Final = frozenset({Transaction.SUBSCRIBE, Transaction.OPEN_EVENT_CHANNEL})
+"""Where scheme and host count, also if URLs are relative: a notification connection has another scheme than ours, and
+only pages of our own origin may open it."""
 
 
 def _required(target: Target) -> StudyRef | SeriesRef | InstanceRef:

@@ -102,7 +102,11 @@ class Application:
             raise
 
     def end_events(self) -> None:
-        """Ends what would keep a server from stopping: streams and connections of events. Signal handlers may do it."""
+        """Ends what would keep a server from stopping: streams and connections of events. Signal handlers may do it.
+
+        `dicomweb serve` does. Where nobody does, streams end by themselves (`Limits.event_stream_seconds`), and
+        connections with the process.
+        """
         end = getattr(self._origin, "end_events", None)
         if end is not None:
             end()

@@ -63,6 +63,10 @@ class EventChannel:
         """Whether nothing more should be read."""
         return len(self.buffer) >= BUFFERED_BYTES
 
+    def overdue(self, now: float) -> bool:
+        """Whether a pong should have come by now."""
+        return bool(self._pings) and now - self._pings[0][2] > PONG_SECONDS
+
     @property
     def over(self) -> bool:
         """Whether the client has ended the connection."""
@@ -111,7 +115,7 @@ class EventChannel:
             return
         if self.feed.ended:
             self.go_away(now)
-        elif self._pings and now - self._pings[0][2] > PONG_SECONDS:
+        elif self.overdue(now):
             slow = bool(self.buffer)
             self.close(_SLOW if slow else _FAILED, "Read faster." if slow else "No pong came.", now)
         elif not self._pings and now - self._pinged > PING_SECONDS:

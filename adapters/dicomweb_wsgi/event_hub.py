@@ -61,7 +61,8 @@ class Connection:
     def advance(self, *, readable: bool, now: float) -> int:
         """One turn: read, take events, write."""
         channel = self._channel
-        if readable and not channel.full:
+        # what has not come may only not have been read yet, after something has kept the whole loop waiting
+        if (readable or channel.overdue(now)) and not channel.full:
             with contextlib.suppress(BlockingIOError):
                 channel.received(self.socket.recv(_READ_BYTES), now)
         channel.tick(now)
@@ -91,8 +92,8 @@ class Connection:
 
     def close(self) -> None:
         """The feed too."""
-        self._channel.feed.close()
         self.socket.close()
+        self._channel.feed.close()
 
 
 class EventHub:
@@ -115,13 +116,18 @@ class EventHub:
         """Whether there is no place for another connection."""
         return self._closed or len(self._entries) >= self._most
 
-    def connect(self, connected: socket.socket, channel: EventChannel) -> None:
-        """Takes over a socket and a channel, which are closed when one of them ends. Raises Overloaded, and has closed
-        them."""
-        connection = Connection(connected, channel)
+    def require_place(self) -> None:
+        """Raises Overloaded when there is no place for another connection, or the loop cannot begin."""
         if self.full:
-            connection.close()
             raise Overloaded("There are too many notification connections.")
+        try:
+            self._begin()
+        except (OSError, RuntimeError) as error:
+            raise Overloaded("There is no room for notification connections now.") from error
+
+    def connect(self, connected: socket.socket, channel: EventChannel) -> None:
+        """Takes over a socket and a channel, which are closed when one of them ends. Behind `require_place`."""
+        connection = Connection(connected, channel)
         self.add(connection)
         channel.feed.notify(partial(self._tell, connection))
 
@@ -155,13 +161,15 @@ class EventHub:
         with self._lock:
             if self._waker is not None:
                 return
-            waking, self._waker = socket.socketpair()
+            waking, waker = socket.socketpair()
             waking.setblocking(False)
-            self._waker.setblocking(False)
+            waker.setblocking(False)
             self._selector = selectors.DefaultSelector()
             self._selector.register(waking, selectors.EVENT_READ, None)
             thread = threading.Thread(target=self._run, args=(waking,), name="dicomweb event hub", daemon=True)
             thread.start()
+            # last: what fails before it can be begun again
+            self._waker = waker
             atexit.register(self._finish, thread)
 
     def _finish(self, thread: threading.Thread) -> None:
@@ -183,7 +191,8 @@ class EventHub:
                 entry = self._new.popleft()
                 self._entries.add(entry)
                 self._advance(entry)
-            while self._due:
+            # what is due again meanwhile waits for those that can be read
+            for _ in range(len(self._due)):
                 self._advance(self._due.popleft())
             if time.monotonic() - turn >= _TURN_SECONDS:
                 turn = time.monotonic()
@@ -221,4 +230,7 @@ class EventHub:
         self._entries.discard(entry)
         if entry.socket.fileno() >= 0 and entry.socket in self._selector.get_map():
             self._selector.unregister(entry.socket)
-        entry.close()
+        try:
+            entry.close()
+        except Exception:
+            logger.exception("A notification connection could not be closed properly")

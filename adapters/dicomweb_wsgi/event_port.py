@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import selectors
 import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from websockets.http11 import Request as HandshakeRequest
 from websockets.server import ServerProtocol
@@ -21,7 +22,7 @@ from websockets.server import ServerProtocol
 from dicomweb_core.errors import DICOMwebError, NotFound
 from dicomweb_core.server import error_response
 from dicomweb_core.values.messages import Request, Response
-from dicomweb_wsgi.environs import path_below
+from dicomweb_wsgi.environs import path_below, query_of
 from dicomweb_wsgi.event_channel import EventChannel
 from dicomweb_wsgi.event_hub import EventHub
 from dicomweb_wsgi.upgrades import HANDSHAKE, handshake
@@ -33,6 +34,8 @@ _HANDSHAKE_SECONDS: Final = 10.0
 _HANDSHAKE_BYTES: Final = 16_384
 _THREADS: Final = 4
 _BACKLOG: Final = 1_024
+_PLACE: Final = re.compile(r"(?:/ws)?/subscribers/[^/]+/?")
+"""What is asked of the origin. Any other answer could take long, and is not given here."""
 
 
 class EventPort:
@@ -59,12 +62,17 @@ class EventPort:
     def advance(self, *, readable: bool, now: float) -> int:
         """Takes one who knocks."""
         if readable:
-            with contextlib.suppress(OSError):
+            try:
                 connected, _ = self.socket.accept()
-                if self.hub.full:
-                    connected.close()
-                else:
-                    self.hub.add(_Handshake(self, connected, now))
+            except (BlockingIOError, ConnectionAbortedError):
+                return selectors.EVENT_READ
+            except OSError:
+                # No descriptor is left. Who knocks goes on knocking: not to be asked before the next turn.
+                return 0
+            if self.hub.full:
+                connected.close()
+            else:
+                self.hub.add(_Handshake(self, connected, now))
         return selectors.EVENT_READ
 
     def last_words(self, now: float) -> None:
@@ -83,26 +91,35 @@ class EventPort:
         """Gives the connection to the hub, or says why not."""
         response: Response | None = None
         try:
-            url = urlsplit(request.path)
-            headers = tuple((name.title(), value) for name, value in request.headers.raw_items())
-            path = path_below(self._mount, unquote(url.path, "latin-1"))
-            response = self._handle(Request("GET", path, url.query, headers, base_url=self._base_url))
+            path, _, query = _latin(request.path).partition("?")
+            path = path_below(self._mount, unquote(path, "latin-1"))
+            if not _PLACE.fullmatch(path):
+                raise NotFound("Only notification connections are opened here.")
+            headers = tuple((name.title(), _latin(value)) for name, value in request.headers.raw_items())
+            protocol = handshake({name: ", ".join(request.headers.get_all(name)) for name in HANDSHAKE})
+            response = self._handle(Request("GET", path, query_of(query), headers, base_url=self._base_url))
             if response.feed is None:
-                if response.status < 400:
-                    raise NotFound("Only notification connections are opened here.")
                 asking.refuse(response)
                 return
-            protocol = handshake({name: ", ".join(request.headers.get_all(name)) for name in HANDSHAKE})
+            self.hub.require_place()
             self.hub.connect(asking.leave(), EventChannel(protocol, response.feed, time.monotonic()))
             response = None
         except DICOMwebError as error:
             asking.refuse(error_response(error))
+        except OSError:
+            # No descriptor is left, or the hub has closed everything: this connection, too.
+            asking.end()
         except Exception:
             logger.exception("A notification connection could not be opened")
             asking.refuse(error_response(DICOMwebError("The server failed unexpectedly.")))
         finally:
             if response is not None:
                 response.body.close()
+
+
+def _latin(text: str) -> str:
+    """As WSGI has it: bytes as latin-1. Older releases of websockets have surrogates for those above ASCII."""
+    return text.encode("latin-1", "surrogateescape").decode("latin-1")
 
 
 class _Handshake:
@@ -120,10 +137,12 @@ class _Handshake:
 
     def advance(self, *, readable: bool, now: float) -> int:
         """Reads the request; then it is another thread's, which ends it."""
-        if self._left or now > self._until:
+        if self._left:
             raise ConnectionAbortedError("The handshake is over.")
         if self._asked:
             return 0
+        if now > self._until:
+            raise ConnectionAbortedError("Nothing was asked.")
         if readable:
             data = self.socket.recv(_HANDSHAKE_BYTES)
             self._received += len(data)
@@ -145,7 +164,7 @@ class _Handshake:
     def leave(self) -> socket.socket:
         """Ends here; the connection goes on with the socket that is returned."""
         connected = self.socket.dup()
-        self._end()
+        self.end()
         return connected
 
     def refuse(self, response: Response) -> None:
@@ -156,9 +175,10 @@ class _Handshake:
         with contextlib.suppress(OSError):
             self.socket.send("\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + payload)
             self.socket.shutdown(socket.SHUT_WR)
-        self._end()
+        self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """From any thread."""
         self._left = True
         self._port.hub.soon(self)
 

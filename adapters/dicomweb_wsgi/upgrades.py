@@ -7,6 +7,7 @@ has ended.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -21,12 +22,8 @@ from dicomweb_core.values.events import EventFeed
 from dicomweb_wsgi.event_channel import MESSAGE_BYTES, EventChannel
 from dicomweb_wsgi.event_hub import EventHub
 
-_GIVE_SOCKETS: Final[dict[str, type[Exception]]] = {
-    # what gunicorn and Werkzeug take for a client that has left, without a word in the log
-    "gunicorn.socket": StopIteration,
-    "werkzeug.socket": ConnectionAbortedError,
-}
-"""Key in environ -> what to raise when the socket was taken away."""
+_GIVE_SOCKETS: Final = ("gunicorn.socket", "werkzeug.socket")
+"""Keys in environ."""
 
 HANDSHAKE: Final = ("Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
 """The headers that count."""
@@ -64,17 +61,23 @@ def take_over(environ: Mapping[str, Any], feed: EventFeed, hub: EventHub) -> Exc
             "as a list with Accept: application/dicom+json."
         )
     protocol = handshake({name: environ.get("HTTP_" + name.upper().replace("-", "_"), "") for name in HANDSHAKE})
-    if hub.full:
-        raise Overloaded("There are too many notification connections.")
-    hub.connect(_taken(environ[key]), EventChannel(protocol, feed, time.monotonic()))
-    return _GIVE_SOCKETS[key]("The connection has become a WebSocket.")
+    hub.require_place()
+    try:
+        taken = _taken(environ[key])
+    except OSError as error:
+        raise Overloaded("There is no room for another connection now.") from error
+    hub.connect(taken, EventChannel(protocol, feed, time.monotonic()))
+    # What these servers take for a client that has left, without a word in the log. A StopIteration would not get
+    # through a middleware that is a generator.
+    return ConnectionResetError(errno.ECONNRESET, "The connection has become a WebSocket.")
 
 
 def _taken(served: socket.socket) -> socket.socket:
     """The connection of a socket, which is left with one that is at its end."""
-    taken = socket.socket(fileno=os.dup(served.fileno()))
     ended, other = socket.socketpair()
     with ended:
         other.close()
+        # before anything is changed: there may be no descriptor left for it
+        taken = served.dup()
         os.dup2(ended.fileno(), served.fileno(), inheritable=False)
     return taken

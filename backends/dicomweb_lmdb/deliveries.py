@@ -84,10 +84,12 @@ class Deliveries:
 
     def write(self) -> None:
         """Says it now. What fails is tried again later."""
+        if self._commits.within():
+            return
         with self._lock:
             self._due = math.inf
             idle = not (self._delivered or self._positions or self._left)
-        if idle or self._commits.within():
+        if idle:
             return
         left: set[str] = set()
 

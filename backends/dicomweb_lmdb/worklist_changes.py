@@ -38,6 +38,8 @@ from dicomweb_lmdb.worklist_rows import (
 
 _BATCH: Final = 1_000
 _NOTHING: Final = b""
+_LONGEST_LEASE_SECONDS: Final = 86_400.0
+"""No process counts for longer: it has said so while the clock was wrong."""
 
 
 class LMDBWorklistTransaction:
@@ -234,11 +236,12 @@ class LMDBWorklistTransaction:
     def deliver(self, receiver: str, up_to: int, now: float) -> int:
         """Forgets what all processes have delivered that count; up to where."""
         txn, tables = self._writing()
-        if up_to > delivered(self._view, receiver):
+        # of an AE that has nothing queued there is nothing to know, and anybody can think of AE titles
+        if up_to > delivered(self._view, receiver) and self.queue_length(receiver):
             txn.put(text_key(receiver), pack_sequence(up_to), db=tables.delivered)
         for key, position in self._rows(tables.listening, pair_key(receiver)):
             until = txn.get(text_key(second_of(key)), db=tables.processes)
-            if until is None or until < pack_time(now):
+            if until is None or not pack_time(now) <= until <= pack_time(now + _LONGEST_LEASE_SECONDS):
                 txn.delete(key, db=tables.listening)
                 txn.delete(text_key(second_of(key)), db=tables.processes)
             else:

@@ -53,7 +53,7 @@ def open_channel(site: Site, request: Request, target: Target, accept: Accept, s
 def _asks_for_websocket(request: Request) -> bool:
     """Whether the connection is to become a WebSocket (RFC 6455 4.1)."""
     upgrades, options = (request.header(name) or "" for name in ("Upgrade", "Connection"))
-    return _lists("websocket", upgrades) and _lists("upgrade", options)
+    return request.method == "GET" and _lists("websocket", upgrades) and _lists("upgrade", options)
 
 
 def _lists(token: str, value: str) -> bool:
@@ -93,6 +93,6 @@ def _list(site: Site, request: Request, target: Target, listening: Listening, sc
             with feeds.place():
                 events = waiting.take(seconds, _AT_ONCE)
     after = events[-1].sequence if events else waiting.feed.acknowledged
-    following = f"{request.base_url}/subscribers/{quote(target.subscriber, safe='')}?after={after}"
+    following = f"{site.root_of(request.base_url)}/subscribers/{quote(target.subscriber, safe='')}?after={after}"
     text = b"[" + b",".join(event.text for event in events) + b"]"
     return single_answer(text, JSON, headers=(("Link", f'<{following}>; rel="next"'),))

@@ -7,7 +7,9 @@ but its place. One thread looks for news while somebody listens; what other proc
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -26,6 +28,8 @@ LOOKING_SECONDS: Final = 0.01
 NOTICED_SECONDS: Final = 1.0
 """How long somebody may wait without looking whether the server stops."""
 _AFTER_A_FAILURE_SECONDS: Final = 1.0
+_LOOKED_AT: Final = 1_000
+"""Reports in one go that a narrowed listener may not see: others wait for their turn meanwhile."""
 
 
 class Feed:
@@ -52,9 +56,13 @@ class Feed:
         return self._feeds.ended
 
     def take(self, limit: int = 100) -> tuple[Event, ...]:
-        """The next events that the listener may see."""
+        """The next events that the listener may see. None, and told again, after many that it may not."""
         events: list[Event] = []
+        passed_over = 0
         while len(events) < limit and not self.ended:
+            if passed_over >= _LOOKED_AT:
+                self._notify()
+                break
             try:
                 queued = self._feeds.worklist.queued(self.receiver, self._read, limit - len(events))
             except StorageUnavailable:
@@ -63,7 +71,9 @@ class Feed:
                 raise
             if not queued:
                 break
-            events += [Event(one.sequence, one.report, event_text(one)) for one in queued if self._admits(one)]
+            seen = [one for one in queued if self._admits(one)]
+            events += [Event(one.sequence, one.report, event_text(one)) for one in seen]
+            passed_over += len(queued) - len(seen)
             self._read = queued[-1].sequence
         if events:
             self._given = events[-1].sequence
@@ -106,18 +116,24 @@ class Feed:
 
 
 class EventFeeds:
-    """The listeners of a process. Its thread runs while somebody listens: until then, it may cross a fork."""
+    """The listeners of a process. Its thread runs while somebody listens. The child of a fork begins without any."""
 
     def __init__(self, worklist: WorklistStore, *, waiting: int) -> None:
         """`waiting` is how many listeners may keep threads of the server waiting."""
         self.worklist = worklist
+        self.ended = False
+        """Whether the server stops."""
+        self._waiting = waiting
+        self.reset()
+        _all.add(self)
+
+    def reset(self) -> None:
+        """For the child of a fork, where no other thread exists: who listens does so in the parent."""
         self._lock = threading.Lock()
         self._by_receiver: dict[str, set[Feed]] = {}
         self._woken = threading.Event()
         self._watching = False
-        self.ended = False
-        """Whether the server stops."""
-        self._places = threading.Semaphore(waiting)
+        self._places = threading.Semaphore(self._waiting)
 
     def open(self, receiver: str, *, after: int = 0, scope: Scope = EVERYTHING) -> Feed:
         """Listens. `after` acknowledges what another connection has got, up to that sequence number; one that was never
@@ -204,7 +220,9 @@ class EventFeeds:
             except Exception:
                 if not self._needed():
                     return
-                logger.exception("The worklist cannot be watched for events")
+                if pause == LOOKING_SECONDS:
+                    # once, however long it lasts
+                    logger.exception("The worklist cannot be watched for events")
                 pause = _AFTER_A_FAILURE_SECONDS
 
     def _needed(self) -> bool:
@@ -227,3 +245,15 @@ class EventFeeds:
 
 def _nothing() -> None:
     """Nobody is to be told."""
+
+
+_all: Final[weakref.WeakSet[EventFeeds]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for feeds in _all:
+        feeds.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -101,6 +102,10 @@ class Site:
         """Who listens; nothing leads here without a worklist."""
         assert self.feeds is not None
         return self.feeds
+
+    def root_of(self, base_url: str) -> str:
+        """What URLs in answers begin with: the URL of the service, or only its path."""
+        return urlsplit(base_url).path.rstrip("/") if self.relative_urls else base_url
 
     def decide(self, decision: Callable[[WorklistTransaction], T]) -> T:
         """`WorklistStore.transact`; who listens in this process is told at once of what it queued."""

@@ -33,7 +33,8 @@ class EventFeed(Protocol):
         """Whether the server stops, and nothing more comes. To be looked at once in a second."""
 
     def take(self, limit: int = 100) -> tuple[Event, ...]:
-        """The next events, none if there are none now. Reads storage; raises StorageUnavailable."""
+        """The next events; none if there are none now, or so many lie before them that are not for this listener that
+        it is better told again. Reads storage; raises StorageUnavailable."""
 
     def notify(self, call: Callable[[], None]) -> None:
         """Has `call` called whenever there may be more to take, from any thread; it must not block. One at a time."""

@@ -42,10 +42,11 @@ class Limits:
     """Listeners of a process that may keep one of its threads waiting: streams and long polls, not WebSockets."""
     event_connections: int = 10_000
     """Notification connections (WebSockets) of a process."""
-    event_wait_seconds: float = 30.0
+    event_wait_seconds: float = 25.0
     """How long a request for a list of events waits at most when there is none."""
-    event_stream_seconds: float = 60.0
-    """How long a stream of events (Server-Sent Events) lasts; the client says with its next one what it has got."""
+    event_stream_seconds: float = 25.0
+    """How long a stream of events (Server-Sent Events) lasts; the client says with its next one what it has got. Less
+    than the 30 seconds that gunicorn leaves a request when it restarts a worker."""
     event_keep_alive_seconds: float = 10.0
     """After how long without an event a stream has a comment, so that nobody takes it for dead."""
 

@@ -270,6 +270,48 @@ def test_what_was_delivered_leaves_the_disk_soon_and_when_the_store_is_closed(tm
     other.close()
 
 
+def test_listeners_stay_on_disk_although_a_decision_looks_at_its_store(tmp_path: Path) -> None:
+    store = LMDBWorklistStore(tmp_path, lease_seconds=1)
+    queue(store, "A", 1)
+    store.listen("A")
+    counted_until = time.time() + 1
+
+    def decide(_: WorklistTransaction) -> None:
+        # when it is time to say again who listens, which cannot be done here
+        time.sleep(0.3)
+        store.latest()
+
+    store.transact(decide)
+    store.latest()
+    kept = store.transact(lambda transaction: transaction.deliver("A", store.latest(), counted_until + 0.1))
+    assert kept == 0
+    store.close()
+
+
+def test_a_process_that_was_killed_while_the_clock_was_wrong_does_not_count_for_years(tmp_path: Path) -> None:
+    store = LMDBWorklistStore(tmp_path)
+    queue(store, "A", 1)
+    now, last = time.time(), store.latest()
+    store.transact(lambda transaction: transaction.listen("killed", now + 1e8, {"A": 0}))
+    assert store.transact(lambda transaction: transaction.deliver("A", last, now)) == last
+    assert _kept(store) == 0
+    store.close()
+
+
+def test_who_polls_for_ae_titles_that_nobody_has_leaves_nothing_on_disk_A82(tmp_path: Path) -> None:
+    store = LMDBWorklistStore(tmp_path)
+    queue(store, "A", 1)
+    for number in range(20):
+        store.listen(f"B{number}")
+        store.delivered(f"B{number}", 1)
+        store.unlisten(f"B{number}")
+    store.close()
+    with lmdb.open(str(tmp_path), max_dbs=32) as environment, environment.begin() as txn:
+        for table in (b"delivered", b"listening", b"processes", b"lengths"):
+            with txn.cursor(environment.open_db(table, txn=txn)) as cursor:
+                assert not [key for key in cursor.iternext(values=False) if key.startswith(b"B")]
+
+
 class Follower:
     """Another process that listens for A."""
 

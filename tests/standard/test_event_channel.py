@@ -15,6 +15,7 @@ from dicomweb_core import Limits
 from dicomweb_core.errors import Forbidden
 from dicomweb_core.services.site import Access
 from dicomweb_core.storage.worklists import WorklistStore
+from dicomweb_memory import MemoryWorklistStore
 from tests.clients import BASE, JSON, Answer
 from tests.entities import attributes
 from tests.rules.made_workitems import code
@@ -231,6 +232,10 @@ def test_head_waits_for_nothing(client: WorklistClient) -> None:
     assert len(listed(client).json) == 1
 
 
+def test_head_opens_no_websocket(client: WorklistClient) -> None:
+    assert client.request("HEAD", "/subscribers/WATCH", **WEBSOCKET).status == 426
+
+
 # -- a stream -----------------------------------------------------------------------------------------------------
 
 
@@ -314,10 +319,13 @@ def test_without_a_websocket_it_is_said_what_to_do_U094(
     ],
 )
 @pytest.mark.parametrize("way", [{"Accept": JSON}, {"Accept": STREAM}, WEBSOCKET])
+@pytest.mark.parametrize("relative_urls", [False, True])
 def test_pages_of_foreign_origins_may_not_listen_A82(
-    worklist: WorklistStore, headers: dict[str, str], admitted: bool, way: dict[str, str]
+    headers: dict[str, str], admitted: bool, way: dict[str, str], relative_urls: bool
 ) -> None:
-    client = WorklistClient(worklist, limits=SHORT, cors_origins=["https://viewer.example"])
+    client = WorklistClient(
+        MemoryWorklistStore(), limits=SHORT, cors_origins=["https://viewer.example"], relative_urls=relative_urls
+    )
     response = client.open("GET", "/subscribers/WATCH", **headers, **way)
     assert response.status == ((101 if way is WEBSOCKET else 200) if admitted else 403)
     response.body.close()

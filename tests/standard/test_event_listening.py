@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ import pytest
 
 from dicomweb_core import OriginServer
 from dicomweb_core.errors import BadRequest, StorageUnavailable
+from dicomweb_core.services import event_feeds
 from dicomweb_core.services.site import Access
 from dicomweb_core.storage.worklists import WorklistStore
 from dicomweb_core.values.events import Event, EventFeed
@@ -214,6 +216,57 @@ def test_what_a_narrowed_listener_may_not_see_is_not_in_its_way_A83(worklist: Wo
         assert uids(narrowed.take(5)) == [UID]
 
 
+def test_a_listener_that_passes_over_many_lets_others_have_their_turn_A82(
+    worklist: WorklistStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_feeds, "_LOOKED_AT", 10)
+    client = WorklistClient(worklist, authorize=of_patient)
+    client.subscribe(ALL)
+    for number in range(10, 40):
+        client.create(f"2.25.{number}", PatientID="BOB")
+    client.create(UID, PatientID="ANN")
+    told: list[bool] = []
+    with connected(client, Authorization="ANN") as narrowed:
+        narrowed.notify(lambda: told.append(True))
+        took = []
+        while told:
+            told.clear()
+            took.append(uids(narrowed.take(5)))
+        assert took == [[], [], [], [UID]]
+
+
+# -- forks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_in_the_child_of_a_fork_others_listen(tmp_path: Path) -> None:
+    """As the workers of a server that has loaded the application before it forks."""
+    client = WorklistClient(LMDBWorklistStore(tmp_path))
+    client.subscribe(ALL)
+    called = Called()
+    with client.server.on_event("WATCH", called):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                told = threading.Event()
+                with connected(client) as feed:
+                    feed.notify(told.set)
+                    told.clear()
+                    client.create(UID)
+                    assert told.wait(10)
+                    assert uids(feed.take()) == [UID]
+                    feed.acknowledge(client.worklist.latest())
+                    assert client.worklist.queued("WATCH") == ()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert uids(called.wait_for(1)) == [UID]
+    client.server.close()
+
+
 # -- iterators ----------------------------------------------------------------------------------------------------
 
 
@@ -381,3 +434,24 @@ def test_a_callback_outlives_a_store_that_fails(caplog: pytest.LogCaptureFixture
     called = Called()
     with client.server.on_event("WATCH", called):
         assert uids(called.wait_for(1)) == [UID]
+
+
+def test_a_store_that_is_away_for_long_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Away(MemoryWorklistStore):
+        looks = 0
+
+        def latest(self) -> int:
+            self.looks += 1
+            if self.looks in (2, 3):
+                raise StorageUnavailable("The disk is away.")
+            return super().latest()
+
+    client = WorklistClient(worklist := Away())
+    client.subscribe(ALL)
+    with connected(client) as feed:
+        until = time.monotonic() + 30
+        while worklist.looks < 5 and time.monotonic() < until:
+            time.sleep(0.02)
+        client.create(UID)
+        assert uids(feed.take()) == [UID]
+    assert [one.message for one in caplog.records] == ["The worklist cannot be watched for events"]

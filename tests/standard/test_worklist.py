@@ -395,6 +395,7 @@ def test_urls_are_relative_where_they_can_be(worklist: WorklistStore) -> None:
     client = WorklistClient(worklist, relative_urls=True)
     assert client.create().header("Location") == f"/dicom-web/workitems/{UID}"
     assert (client.subscribe().header("Content-Location") or "").startswith("ws://archive.example/dicom-web/")
+    assert client.get("/subscribers/WATCH", JSON).header("Link") == '</dicom-web/subscribers/WATCH?after=1>; rel="next"'
 
 
 def test_closing_the_server_closes_the_worklist(worklist: WorklistStore) -> None:
