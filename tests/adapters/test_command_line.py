@@ -396,6 +396,14 @@ def test_it_stops_when_told(kind: str, how: signal.Signals) -> None:
         assert served.process.wait(20) == 0
 
 
+def test_ctrl_c_reaches_every_process_and_nothing_is_said() -> None:
+    for _ in range(3):
+        with Served("--workers", "2") as served:
+            os.killpg(served.process.pid, signal.SIGINT)
+            assert served.process.wait(20) == 0
+            assert served.log() == ""
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_while_its_workers_begin(tmp_path: Path, how: signal.Signals) -> None:
     for number in range(3):
