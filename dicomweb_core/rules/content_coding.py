@@ -62,8 +62,8 @@ def _chosen(accept_encoding: str, available: tuple[str, ...]) -> Coding:
 
 
 def is_text(content_type: str) -> bool:
-    """Whether an answer of this type is worth compressing: never pixel data, never DICOM files, and no stream of events,
-    each of which would wait in the compressor for the next."""
+    """Whether an answer of this type is worth compressing: never pixel data, never DICOM files, and no stream of
+    events, each of which would wait in the compressor for the next."""
     essence = content_type.partition(";")[0].strip()
     if essence == "text/event-stream":
         return False
