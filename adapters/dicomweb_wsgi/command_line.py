@@ -27,6 +27,8 @@ examples:
   dicomweb import --store /srv/dicom /media/cdrom    also while the server runs
   dicomweb verify --store /srv/dicom                 read everything back and compare checksums
   dicomweb worklist watch                            what happens on the worklist of the server on this machine
+
+exit codes: 0 done, 1 problems found or files refused, 2 it could not be done, 130 interrupted
 """
 
 _SERVE_EXAMPLES: Final = """\
@@ -75,7 +77,10 @@ def _failed(message: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(
-        prog="dicomweb", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="dicomweb",
+        description="Serve DICOM files as DICOMweb, and look after a store of them.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"dicomweb-core {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
