@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NoReturn
 
 from dicomweb_core.errors import DICOMwebError
-from dicomweb_wsgi.base_url import TrustedProxies, parse_mount, parse_public_url
+from dicomweb_wsgi.base_url import TrustedProxies, parse_event_url, parse_mount, parse_origin, parse_public_url
 from dicomweb_wsgi.commands import import_command, serve_command, stats_command, verify_command
 from dicomweb_wsgi.commands_worklist import add_worklist
 from dicomweb_wsgi.serving import SERVERS
@@ -180,6 +180,7 @@ def _add_network(command: _OneLineParser) -> None:
         "--cors-origin",
         action="append",
         default=[],
+        type=_checked(parse_origin),
         metavar="ORIGIN",
         help="web site whose pages may use this server (https://viewer.example.org); may be repeated",
     )
@@ -193,6 +194,7 @@ def _add_network(command: _OneLineParser) -> None:
     )
     network.add_argument(
         "--event-url",
+        type=_checked(parse_event_url),
         metavar="URL",
         help="address of notification connections as clients see it, ws://... or wss://..., with the path "
         "(default: beside that of the service)",

@@ -123,6 +123,8 @@ def test_help_can_be_had(command: tuple[str, ...]) -> None:
         ("serve", "--workers", "0"), ("serve", "--threads", "many"), ("serve", "--mount", "/a b"),
         ("serve", "--public-url", "ftp://x"), ("serve", "--trusted-proxy", "proxy"), ("serve", "--server", "apache"),
         ("serve", "--on-duplicate", "panic"), ("serve", "--inline-bytes", "-1"), ("import", "--inline-bytes", "1k"),
+        ("serve", "--cors-origin", "viewer.example"), ("serve", "--cors-origin", "https://viewer.example/"),
+        ("serve", "--event-url", "http://x/events"), ("serve", "--event-url", "wss://x?y"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line(arguments: tuple[str, ...]) -> None:
@@ -139,7 +141,8 @@ def test_a_store_that_is_not_there(command: str, tmp_path: Path) -> None:
 def test_a_store_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for command in (("verify",), ("stats",), ("import", str(tmp_path)), ("serve", "--port", "0")):
-        refused(command[0], "--store", str(tmp_path / "file"), *command[1:])
+        said = refused(command[0], "--store", str(tmp_path / "file"), *command[1:])
+        assert str(tmp_path / "file") in said
 
 
 def test_a_path_that_is_not_there_imports_nothing(folder: Path, tmp_path: Path) -> None:
