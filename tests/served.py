@@ -110,9 +110,10 @@ class Served:
 
 
 def _runs(pid: int) -> bool:
-    """A process that is killed may still have to finish what it asked of the disk."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+    """A process that is killed may still have to finish what it asked of the disk: any of its threads, and while one
+    does, all have their files and locks."""
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):
+            if (thread / "stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X"):
+                return True
+    return False

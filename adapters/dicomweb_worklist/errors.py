@@ -138,9 +138,12 @@ def error_of(answer: Answer) -> WorklistError:
         kind = _BY_STATUS.get(answer.status, InvalidRequest if 400 <= answer.status < 500 else ServerFailed)
     said = report.get("detail")
     detail = said if isinstance(said, str) and said else "; ".join(warnings)
+    if not detail:
+        missing = answer.status == 404
+        detail = "There is no such resource, or no Worklist Service." if missing else "The server refused it."
     offending = report.get("offending")
     return kind(
-        f"{detail[:_MOST_SHOWN] or 'The server refused it.'} ({answer.status})",
+        f"{detail[:_MOST_SHOWN]} ({answer.status})",
         status=answer.status,
         code=code,
         warnings=warnings,

@@ -22,6 +22,8 @@ _DEFAULT_PORT: Final = {"http": "80", "https": "443"}
 _AUTHORITY: Final = re.compile(r"(?P<host>[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{0,5}))?")
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
 _PUBLIC_URL: Final = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>/[^?#]*)?")
+_EVENT_URL: Final = re.compile(r"wss?://(?:\{host\}|[^/?#\s{}]+)(?::[0-9]{1,5})?(?:/[^?#\s]*)?")
+_ORIGIN: Final = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _FORWARDED_PAIR: Final = re.compile(
     r"""[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^ \t",;]*)[ \t]*(;|,|$)"""
 )
@@ -109,6 +111,22 @@ def parse_public_url(text: str) -> str:
     if not _PREFIX.fullmatch(match["path"] or ""):
         raise ValueError(f"not a path without dots, empty segments and spaces: {text}")
     return text.rstrip("/")
+
+
+def parse_event_url(text: str) -> str:
+    """The URL of notification connections as clients see it, without a slash at the end; `{host}` stands for the host
+    that the client has named. Raises ValueError."""
+    if not _EVENT_URL.fullmatch(text):
+        raise ValueError(f"not a ws or wss URL without query: {text}")
+    return text.rstrip("/")
+
+
+def parse_origin(text: str) -> str:
+    """A web site as browsers name it (RFC 6454 6.2), or `*`. Raises ValueError."""
+    origin = text.lower()
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError(f"not scheme://host or scheme://host:port, without a slash at the end: {text}")
+    return origin
 
 
 def base_url(environ: Mapping[str, Any], proxies: TrustedProxies, mount: str) -> str:

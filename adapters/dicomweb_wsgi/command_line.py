@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NoReturn
 
 from dicomweb_core.errors import DICOMwebError
-from dicomweb_wsgi.base_url import TrustedProxies, parse_mount, parse_public_url
+from dicomweb_wsgi.base_url import TrustedProxies, parse_event_url, parse_mount, parse_origin, parse_public_url
 from dicomweb_wsgi.commands import import_command, serve_command, stats_command, verify_command
 from dicomweb_wsgi.commands_worklist import add_worklist
 from dicomweb_wsgi.serving import SERVERS
@@ -27,6 +27,8 @@ examples:
   dicomweb import --store /srv/dicom /media/cdrom    also while the server runs
   dicomweb verify --store /srv/dicom                 read everything back and compare checksums
   dicomweb worklist watch                            what happens on the worklist of the server on this machine
+
+exit codes: 0 done, 1 problems found or files refused, 2 it could not be done, 130 interrupted
 """
 
 _SERVE_EXAMPLES: Final = """\
@@ -75,7 +77,10 @@ def _failed(message: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(
-        prog="dicomweb", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="dicomweb",
+        description="Serve DICOM files as DICOMweb, and look after a store of them.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"dicomweb-core {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -175,6 +180,7 @@ def _add_network(command: _OneLineParser) -> None:
         "--cors-origin",
         action="append",
         default=[],
+        type=_checked(parse_origin),
         metavar="ORIGIN",
         help="web site whose pages may use this server (https://viewer.example.org); may be repeated",
     )
@@ -188,6 +194,7 @@ def _add_network(command: _OneLineParser) -> None:
     )
     network.add_argument(
         "--event-url",
+        type=_checked(parse_event_url),
         metavar="URL",
         help="address of notification connections as clients see it, ws://... or wss://..., with the path "
         "(default: beside that of the service)",

@@ -28,6 +28,7 @@ from dicomweb_wsgi.serving import Service, bind, default_server, is_loopback, se
 from dicomweb_wsgi.stores import CannotRun
 
 _MOST_REFUSALS: Final = 20
+"""Named before serving: what is to be read then is the address."""
 
 
 def serve_command(arguments: argparse.Namespace) -> int:
@@ -47,9 +48,10 @@ def serve_command(arguments: argparse.Namespace) -> int:
         first = in_memory or stores.lmdb_store(arguments.store)
         try:
             if paths:
-                # Among the samples are damaged files and several encodings of one instance: no news.
                 report = import_files(_origin(first, arguments), paths)
                 _tell(report, _MOST_REFUSALS if arguments.folders else 0)
+                if arguments.sample and report.refused:
+                    print("(among the samples are damaged files, and instances in several encodings)", file=sys.stderr)
         finally:
             if first is not in_memory:
                 first.close()
@@ -120,10 +122,10 @@ def _service(
 
 
 def import_command(arguments: argparse.Namespace) -> int:
-    """Stores files; 1 if one was refused."""
+    """Stores files and names those that were refused; 1 if there is one."""
     with closing(stores.lmdb_store(arguments.store)) as instances:
         report = import_files(_origin(instances, arguments), arguments.paths)
-    _tell(report, _MOST_REFUSALS)
+    _tell(report)
     return 1 if report.refused else 0
 
 
@@ -190,6 +192,6 @@ def _samples() -> str:
     return folder
 
 
-def _tell(report: ImportReport, most_refusals: int) -> None:
+def _tell(report: ImportReport, most_refusals: int | None = None) -> None:
     for line in report.lines(most_refusals=most_refusals):
         print(line, file=sys.stderr)

@@ -171,7 +171,9 @@ def _client(arguments: argparse.Namespace) -> Iterator[WorklistClient]:
 
 
 def _offending(error: WorklistError) -> str:
-    return f" [{', '.join(error.offending)}]" if error.offending else ""
+    """The attributes it is about, but for those that it names anyway."""
+    unnamed = [name for name in error.offending if name not in str(error)]
+    return f" [{', '.join(unnamed)}]" if unnamed else ""
 
 
 def _workitems(file: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ def path_below(mount: str, path_info: str) -> str:
         raise BadRequest("The path of the URL is not UTF-8.") from None
     if mount:
         if path != mount and not path.startswith(mount + "/"):
-            raise NotFound("There is no such resource.")
+            raise NotFound(f"There is no such resource; the service is at {mount}.")
         path = path[len(mount) :]
     return path if path.startswith("/") else "/" + path
 

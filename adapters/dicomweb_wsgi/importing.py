@@ -36,16 +36,16 @@ class ImportReport:
     skipped: int = 0
     refused: list[FailedItem] = field(default_factory=list)
 
-    def lines(self, *, most_refusals: int) -> Iterator[str]:
-        """For a person: a sum, then the refused files with the reason, only the first of many; none if 0."""
+    def lines(self, *, most_refusals: int | None = None) -> Iterator[str]:
+        """For a person: the refused files with the reason, all or the first so many, then a sum."""
+        for item in self.refused[:most_refusals]:
+            yield f"refused {item.source}: {item.detail} ({item.reason:04X})"
+        if most_refusals and len(self.refused) > most_refusals:
+            yield f"... and {len(self.refused) - most_refusals} more refused, which dicomweb import names"
         yield (
             f"{self.accepted - self.already_stored} stored, {self.already_stored} already there, "
             f"{len(self.refused)} refused, {self.skipped} skipped (not DICOM)"
         )
-        for item in self.refused[:most_refusals]:
-            yield f"refused {item.source}: {item.detail} ({item.reason:04X})"
-        if len(self.refused) > most_refusals > 0:
-            yield f"... and {len(self.refused) - most_refusals} more refused"
 
 
 def import_files(server: Storing, paths: Sequence[str]) -> ImportReport:

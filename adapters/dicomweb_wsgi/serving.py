@@ -96,6 +96,13 @@ def with_gunicorn(service: Service, listener: socket.socket) -> None:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(_QUICK_SECONDS)
 
+        def run(self) -> None:
+            super().run()
+            # Ctrl-C reaches every process of a terminal, and then the master tells its workers once more. Python takes
+            # its handlers back before it ends, and a worker killed there is news for the log.
+            for told in (signal.SIGINT, signal.SIGQUIT):
+                signal.signal(told, signal.SIG_IGN)
+
     settings = {
         "bind": [f"fd://{listener.detach()}"],
         "worker_class": Worker,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from dicomweb_core import InstanceStore, WorklistStore
+from dicomweb_core.errors import StorageUnavailable
 from dicomweb_memory import MemoryInstanceStore, MemoryWorklistStore
+
+T = TypeVar("T")
 
 _WORKLIST: Final = "worklist"
 """Where the worklist is in the folder of a store."""
@@ -32,7 +36,7 @@ def lmdb_store(path: str, *, must_exist: bool = False) -> InstanceStore:
         raise missing_extra("LMDB", "lmdb") from None
     if must_exist and not os.path.isdir(path):
         raise CannotRun(f"there is no store at {path}")
-    return LMDBInstanceStore(path)
+    return _opened(LMDBInstanceStore, path)
 
 
 def memory_store() -> InstanceStore:
@@ -51,7 +55,16 @@ def lmdb_worklist(path: str, *, must_exist: bool = False) -> WorklistStore:
         raise missing_extra("LMDB", "lmdb") from None
     if must_exist and not os.path.isdir(path):
         raise CannotRun(f"there is no store at {path}")
-    return LMDBWorklistStore(os.path.join(path, _WORKLIST))
+    return _opened(LMDBWorklistStore, os.path.join(path, _WORKLIST))
+
+
+def _opened(kind: Callable[[str], T], path: str) -> T:
+    try:
+        return kind(path)
+    except StorageUnavailable as error:
+        cause = error.__cause__
+        reason = getattr(cause, "strerror", None) or str(error)
+        raise CannotRun(f"the store at {path} cannot be opened: {reason}") from None
 
 
 def memory_worklist() -> WorklistStore:

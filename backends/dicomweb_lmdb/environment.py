@@ -222,6 +222,12 @@ class EnvironmentOf(Generic[TablesT]):
                 )  # fmt: skip
             except lmdb.MemoryError:
                 continue
+            except lmdb.Error as error:
+                if "already open" not in str(error):
+                    raise
+                raise StorageUnavailable(
+                    "This folder is open in this process already. A worklist and a store of instances need one each."
+                ) from error
         raise StorageUnavailable("There is no address space for the store.")
 
 

@@ -40,7 +40,8 @@ T = TypeVar("T")
 
 
 class LMDBWorklistStore:
-    """The worklist below a directory, for many threads and processes of one machine.
+    """The worklist below a directory, for many threads and processes of one machine. One of its own: `dicomweb` has it
+    in `worklist` below the directory of the instances.
 
     Decisions of threads that wait at the same time share a durable commit, and may run in the thread of one of them.
     What was delivered is forgotten at once in this process, after a second in others, and again delivered if this one

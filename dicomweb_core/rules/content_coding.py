@@ -62,6 +62,9 @@ def _chosen(accept_encoding: str, available: tuple[str, ...]) -> Coding:
 
 
 def is_text(content_type: str) -> bool:
-    """Whether an answer of this type is worth compressing: never pixel data, never DICOM files."""
+    """Whether an answer of this type is worth compressing: never pixel data, never DICOM files, and no stream of
+    events, each of which would wait in the compressor for the next."""
     essence = content_type.partition(";")[0].strip()
+    if essence == "text/event-stream":
+        return False
     return essence in _TEXTS or essence.startswith("text/") or _TEXT_PARTS.match(content_type) is not None

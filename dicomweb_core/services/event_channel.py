@@ -8,11 +8,12 @@ servers and proxies that let no WebSocket through. Both say how far a client has
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Final
 from urllib.parse import quote
 
-from dicomweb_core.errors import Forbidden, UpgradeRequired
+from dicomweb_core.errors import Forbidden, Overloaded, UpgradeRequired
 from dicomweb_core.rules.cross_origin import admits_page
 from dicomweb_core.rules.negotiation import Accept
 from dicomweb_core.rules.targets import Target
@@ -22,11 +23,14 @@ from dicomweb_core.services.event_listening import WaitingFeed
 from dicomweb_core.services.retrieve import JSON
 from dicomweb_core.services.scopes import Scope
 from dicomweb_core.services.site import Site
+from dicomweb_core.values.events import Event
 from dicomweb_core.values.messages import Body, Request, Response
 
 EVENT_STREAM: Final = "text/event-stream"
 
 _RETRY_MILLISECONDS: Final = 500
+_RETRY_CROWDED_MILLISECONDS: Final = 5_000
+"""Between the streams of who found no place to wait at."""
 _AT_ONCE: Final = 1_000
 """Events in one list, or about as many in one stream: then the client says what it has got."""
 
@@ -65,10 +69,16 @@ def _stream(site: Site, request: Request, target: Target, listening: Listening, 
 
     def chunks() -> Iterator[bytes]:
         with (
-            site.required_feeds.place(),
+            ExitStack() as places,
             WaitingFeed(site.required_feeds.open(target.subscriber, after=listening.after, scope=scope)) as waiting,
         ):
-            yield b"retry: %d\n\n" % _RETRY_MILLISECONDS
+            try:
+                places.enter_context(site.required_feeds.place())
+            except Overloaded:
+                # A browser that is refused does not come again (HTML 9.2.3): it gets what there is, and comes later.
+                yield _events(waiting.take(0, _AT_ONCE), retry=_RETRY_CROWDED_MILLISECONDS)
+                return
+            yield _events((), retry=_RETRY_MILLISECONDS)
             deadline = time.monotonic() + limits.event_stream_seconds
             sent = 0
             while sent < _AT_ONCE and (left := deadline - time.monotonic()) > 0:
@@ -76,12 +86,18 @@ def _stream(site: Site, request: Request, target: Target, listening: Listening, 
                 if waiting.ended:
                     return
                 sent += len(events)
-                yield b"".join(b"id: %d\ndata: %b\n\n" % (event.sequence, event.text) for event in events) or b":\n\n"
+                yield _events(events) or b":\n\n"
 
     headers = (("Content-Type", EVENT_STREAM), ("X-Accel-Buffering", "no"))
     if request.method == "HEAD":
         return Response(200, headers)
     return Response(200, headers, Body(started(chunks())))
+
+
+def _events(events: Sequence[Event], *, retry: int | None = None) -> bytes:
+    """As a stream has them, behind after how many milliseconds the client may ask for the next stream."""
+    told = b"" if retry is None else b"retry: %d\n\n" % retry
+    return told + b"".join(b"id: %d\ndata: %b\n\n" % (event.sequence, event.text) for event in events)
 
 
 def _list(site: Site, request: Request, target: Target, listening: Listening, scope: Scope) -> Response:

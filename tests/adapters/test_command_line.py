@@ -124,6 +124,8 @@ def test_help_can_be_had(command: tuple[str, ...]) -> None:
         ("serve", "--workers", "0"), ("serve", "--threads", "many"), ("serve", "--mount", "/a b"),
         ("serve", "--public-url", "ftp://x"), ("serve", "--trusted-proxy", "proxy"), ("serve", "--server", "apache"),
         ("serve", "--on-duplicate", "panic"), ("serve", "--inline-bytes", "-1"), ("import", "--inline-bytes", "1k"),
+        ("serve", "--cors-origin", "viewer.example"), ("serve", "--cors-origin", "https://viewer.example/"),
+        ("serve", "--event-url", "http://x/events"), ("serve", "--event-url", "wss://x?y"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line(arguments: tuple[str, ...]) -> None:
@@ -140,7 +142,8 @@ def test_a_store_that_is_not_there(command: str, tmp_path: Path) -> None:
 def test_a_store_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for command in (("verify",), ("stats",), ("import", str(tmp_path)), ("serve", "--port", "0")):
-        refused(command[0], "--store", str(tmp_path / "file"), *command[1:])
+        said = refused(command[0], "--store", str(tmp_path / "file"), *command[1:])
+        assert str(tmp_path / "file") in said
 
 
 def test_a_path_that_is_not_there_imports_nothing(folder: Path, tmp_path: Path) -> None:
@@ -190,10 +193,14 @@ def test_refused_files_are_named_with_the_reason(tmp_path: Path) -> None:
         (files / f"junk{number}.dcm").write_bytes(bytes(128) + b"DICM" + bytes(number))
     done = run("import", "--store", str(tmp_path / "store"), str(files), expect=1)
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("1 stored, 0 already there, 31 refused, 0 skipped")
-    assert len([line for line in lines if line.startswith("refused ")]) == 20
-    assert re.fullmatch(rf"refused {re.escape(str(files))}/cut\.dcm: .+ \([0-9A-F]{{4}}\)", lines[1]), lines[1]
-    assert lines[-1] == "... and 11 more refused"
+    assert lines[-1].startswith("1 stored, 0 already there, 31 refused, 0 skipped")
+    assert len([line for line in lines if line.startswith("refused ")]) == 31
+    assert re.fullmatch(rf"refused {re.escape(str(files))}/cut\.dcm: .+ \([0-9A-F]{{4}}\)", lines[0]), lines[0]
+    with Served(str(files), "--workers", "1") as served:
+        *first, more, summed_up = served.log().splitlines()
+    assert first == lines[:20]
+    assert more.startswith("... and 11 more refused")
+    assert summed_up == lines[-1]
 
 
 @pytest.mark.parametrize(("policy", "code", "kept"), [("keep", 1, 0), ("ignore", 0, 0), ("replace", 0, 1)])
@@ -271,6 +278,23 @@ def test_the_module_is_the_command_too(folder: Path, tmp_path: Path) -> None:
     assert run_process(program, "import", "--store", store, str(folder)).code == 0
     assert "instances 8" in run_process(program, "stats", "--store", store).stdout
     assert run_process(program, "import", "--store", store, "/no/such/file").code == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_while_the_command_is_loaded_is_no_traceback() -> None:
+    roots = os.pathsep.join(str(ROOT / place) for place in ("", "adapters", "backends"))
+    # says on standard error what it has loaded
+    command = [sys.executable, "-X", "importtime", "-c", "import dicomweb_command; dicomweb_command.main()"]
+    with subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": roots}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while "dicomweb_core.errors" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGINT
+    assert "Traceback" not in errors
 
 
 def test_an_interrupted_import_says_so_by_its_exit_code(tmp_path: Path) -> None:
@@ -395,6 +419,14 @@ def test_it_stops_when_told(kind: str, how: signal.Signals) -> None:
         served.request("GET", "/studies")
         served.process.send_signal(how)
         assert served.process.wait(20) == 0
+
+
+def test_ctrl_c_reaches_every_process_and_nothing_is_said() -> None:
+    for _ in range(3):
+        with Served("--workers", "2") as served:
+            os.killpg(served.process.pid, signal.SIGINT)
+            assert served.process.wait(20) == 0
+            assert served.log() == ""
 
 
 @pytest.mark.parametrize(

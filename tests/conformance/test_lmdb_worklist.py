@@ -48,6 +48,14 @@ def _process(path: Path, what: str, first: int) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def test_the_folder_of_instances_is_refused_with_the_reason(tmp_path: Path) -> None:
+    instances = LMDBInstanceStore(tmp_path)
+    with pytest.raises(StorageUnavailable, match="need one each"):
+        LMDBWorklistStore(tmp_path)
+    LMDBWorklistStore(tmp_path / "worklist").close()
+    instances.close()
+
+
 # -- processes --
 
 

@@ -68,6 +68,7 @@ def test_nothing_available_is_no_coding_COM_36() -> None:
         ('multipart/related; type="application/dicom+xml"; boundary=b', True),
         ("application/vnd.sun.wadl+xml", True),
         ("text/html; charset=utf-8", True),
+        ("text/event-stream", False),
         ("application/dicom; transfer-syntax=1.2.840.10008.1.2.1", False),
         ("application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1", False),
         ("image/jpeg", False),

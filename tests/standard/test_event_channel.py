@@ -209,9 +209,8 @@ def test_too_many_who_wait_are_refused_and_places_become_free(worklist: Worklist
     client = WorklistClient(worklist, limits=Limits(waiting_listeners=2))
     client.subscribe(ALL)
     one, two = (client.open("GET", "/subscribers/WATCH", Accept=STREAM) for _ in range(2))
-    for target, accept in (("/subscribers/WATCH", STREAM), ("/subscribers/WATCH?wait=20", JSON)):
-        answer = client.get(target, accept)
-        assert (answer.status, answer.header("Retry-After")) == (503, "10")
+    answer = client.get("/subscribers/WATCH?wait=20", JSON)
+    assert (answer.status, answer.header("Retry-After")) == (503, "10")
     assert listed(client).json == [], "who does not wait needs no place"
     upgraded = client.open("GET", "/subscribers/WATCH", **WEBSOCKET)
     assert upgraded.status == 101
@@ -223,6 +222,19 @@ def test_too_many_who_wait_are_refused_and_places_become_free(worklist: Worklist
     again = client.open("GET", "/subscribers/WATCH", Accept=STREAM)
     assert again.status == 200
     again.body.close()
+
+
+def test_a_stream_without_a_place_has_what_there_is_and_asks_to_come_later(worklist: WorklistStore) -> None:
+    client = WorklistClient(worklist, limits=Limits(waiting_listeners=1))
+    client.subscribe(ALL)
+    waiting = client.open("GET", "/subscribers/WATCH", Accept=STREAM)
+    assert streamed(client) == ["retry: 5000"]
+    client.create()
+    retry, sent = streamed(client)
+    assert isinstance(sent, Sent)
+    assert (retry, about([json.loads(sent.data)])) == ("retry: 5000", [(UID, 1, "SCHEDULED")])
+    assert streamed(client, **{"Last-Event-ID": str(sent.id)}) == ["retry: 5000"]
+    waiting.body.close()
 
 
 def test_head_waits_for_nothing(client: WorklistClient) -> None:

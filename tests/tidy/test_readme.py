@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import pydicom
 import pytest
 
+from dicomweb_core import Request
 from dicomweb_wsgi.command_line import main
 from tests.clients import file_bytes
 
@@ -44,8 +49,31 @@ def test_the_wsgi_example_is_an_application(tmp_path: Path, monkeypatch: pytest.
     assert callable(names["app"])
 
 
+def test_the_example_of_authorize_refuses_and_narrows() -> None:
+    names: dict[str, Any] = {}
+    exec(PYTHON[2], names)
+    server = names["server"]
+    for name, ward in (("CT_small.dcm", "WARD-7"), ("MR_small.dcm", "WARD-8")):
+        dataset = pydicom.dcmread(BytesIO(file_bytes(name)))
+        dataset.IssuerOfPatientID = ward
+        buffer = BytesIO()
+        dataset.save_as(buffer)
+        assert server.store([buffer.getvalue()]).failed == []
+
+    def asked(method: str, path: str, **headers: str) -> tuple[int, bytes]:
+        sent = tuple(headers.items())
+        response = server.handle(Request(method, path, headers=sent, base_url="http://archive"))
+        return response.status, b"".join(response.body)
+
+    assert asked("GET", "/studies")[0] == 401
+    everything, ward = (json.loads(asked("GET", "/studies", **{"X-User": user})[1]) for user in ("admin", "ward-7"))
+    assert [len(everything), len(ward)] == [2, 1]
+    study = f"/studies/{everything[0]['0020000D']['Value'][0]}"
+    assert [asked("DELETE", study, **{"X-User": user})[0] for user in ("reader", "admin")] == [403, 204]
+
+
 def test_the_worklist_example_performs(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(PYTHON[2], {})
+    exec(PYTHON[3], {})
     states = ("SCHEDULED", "IN PROGRESS", "COMPLETED")
     assert capsys.readouterr().out.splitlines() == [f"{state} ['Liver']" for state in states]
 
