@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dicomweb_core.errors import DICOMwebError, NotOffered
-from dicomweb_core.server import error_response
+from dicomweb_core.status_report import error_response
 from dicomweb_core.values.limits import Limits
 from dicomweb_core.values.messages import Request, Response
 from dicomweb_wsgi.base_url import TrustedProxies, base_url, parse_mount, parse_public_url

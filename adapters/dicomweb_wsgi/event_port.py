@@ -20,7 +20,7 @@ from websockets.http11 import Request as HandshakeRequest
 from websockets.server import ServerProtocol
 
 from dicomweb_core.errors import DICOMwebError, NotFound
-from dicomweb_core.server import error_response
+from dicomweb_core.status_report import error_response
 from dicomweb_core.values.messages import Request, Response
 from dicomweb_wsgi.environs import path_below, query_of
 from dicomweb_wsgi.event_channel import EventChannel

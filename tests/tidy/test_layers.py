@@ -23,7 +23,8 @@ CORE_RINGS = {
     "storage": {"errors", "values", "storage"},
     "services": {"errors", "values", "codecs", "rules", "rendering", "storage", "services"},
     "http_status": {"errors"},
-    "server": {"errors", "values", "codecs", "rules", "storage", "services", "http_status"},
+    "status_report": {"errors", "values", "http_status"},
+    "server": {"errors", "values", "codecs", "rules", "storage", "services", "status_report"},
     "testing": {"errors", "values", "codecs", "rules", "storage", "services", "testing", "server"},
 }
 """Ring of the core -> what of the core it may import."""
@@ -39,7 +40,7 @@ BACKEND = {
     "rules.index_terms",
     "rules.workitem_terms",
 }
-ADAPTER = {"errors", "values", "server", "storage", "rules.store_report"}
+ADAPTER = {"errors", "values", "status_report", "storage", "rules.store_report"}
 
 FOREIGN = {
     "pydicom": {"dicomweb_core/codecs/dictionary.py"},
