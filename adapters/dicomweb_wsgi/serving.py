@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -82,6 +82,11 @@ def with_gunicorn(service: Service, listener: socket.socket) -> None:
     class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
         """Stops when it is told to: its own handlers run in the middle of what the main thread does, and one of them
         wants a lock that the main thread may have; and nothing would tell those who wait for events."""
+
+        def init_signals(self) -> None:
+            # it goes through the defaults, which kill
+            with _signals_waiting():
+                super().init_signals()
 
         def handle_exit(self, sig: int, frame: object) -> None:
             if not self.booted:
@@ -177,20 +182,35 @@ def with_werkzeug(service: Service, listener: socket.socket) -> None:
 def _end_what_begins() -> None:
     """A worker that is told to stop before it has set its handlers has those of the master, which only make a note of
     it, and the master would wait for that worker. So signals wait for the fork, and then end the child."""
-    stopping = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
     def in_child() -> None:
         # not in the main thread it cannot be done, and is no worker of ours
         with contextlib.suppress(ValueError):
-            for one in stopping:
-                signal.signal(one, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping)
+            for one in _stopping():
+                # a worker that a signal has killed would be news for the log
+                signal.signal(one, lambda *_: os._exit(0))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _stopping())
 
     os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, stopping),
-        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping),
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _stopping()),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _stopping()),
         after_in_child=in_child,
     )
+
+
+def _stopping() -> set[signal.Signals]:
+    """What tells a process to stop."""
+    return {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+
+
+@contextlib.contextmanager
+def _signals_waiting() -> Iterator[None]:
+    """They come when the block is left."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _stopping())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _stopping())
 
 
 def _stop_when_told(application: Application) -> None:
