@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Final
 from urllib.parse import quote
 
@@ -70,7 +70,9 @@ def _stream(site: Site, request: Request, target: Target, listening: Listening, 
     def chunks() -> Iterator[bytes]:
         with (
             ExitStack() as places,
-            WaitingFeed(site.required_feeds.open(target.subscriber, after=listening.after, scope=scope)) as waiting,
+            closing(
+                WaitingFeed(site.required_feeds.open(target.subscriber, after=listening.after, scope=scope))
+            ) as waiting,
         ):
             try:
                 places.enter_context(site.required_feeds.place())
@@ -103,7 +105,7 @@ def _events(events: Sequence[Event], *, retry: int | None = None) -> bytes:
 def _list(site: Site, request: Request, target: Target, listening: Listening, scope: Scope) -> Response:
     seconds = 0.0 if request.method == "HEAD" else min(listening.wait, site.limits.event_wait_seconds)
     feeds = site.required_feeds
-    with WaitingFeed(feeds.open(target.subscriber, after=listening.after, scope=scope)) as waiting:
+    with closing(WaitingFeed(feeds.open(target.subscriber, after=listening.after, scope=scope))) as waiting:
         events = waiting.take(0, _AT_ONCE)
         if not events and seconds:
             with feeds.place():

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,7 +21,7 @@ _RETRY_SECONDS: Final = (1.0, 60.0)
 
 
 class WaitingFeed:
-    """A feed whose thread waits for the next events. Close it, or leave its block."""
+    """A feed whose thread waits for the next events. To be closed."""
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
@@ -55,18 +56,10 @@ class WaitingFeed:
         """Idempotent."""
         self.feed.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 def iterate(feeds: EventFeeds, receiver: str, timeout: float | None) -> Iterator[Event]:
     """Events as they come; ends when none came for so many seconds. One is acknowledged when the next is asked for."""
-    with WaitingFeed(feeds.open(receiver)) as waiting:
+    with closing(WaitingFeed(feeds.open(receiver))) as waiting:
         while events := waiting.take(timeout):
             for event in events:
                 yield event
@@ -96,7 +89,7 @@ class Listener:
             self._thread.join()
 
     def _listen(self) -> None:
-        with self._waiting as waiting:
+        with closing(self._waiting) as waiting:
             while not waiting.ended:
                 for event in self._taken():
                     if not self._called(event):
