@@ -51,7 +51,7 @@ class EventChannel:
         self._protocol = protocol
         self._news = True
         self._pings: deque[tuple[bytes, int, float]] = deque()
-        """Those not answered: payload, the last event before it, when."""
+        """Those not answered: the payload names the last event before it; how many were in flight then, and when."""
         self._given = 0
         self._in_flight = 0
         self._pinged = now
